@@ -1,0 +1,1 @@
+"""The four networks of the codec; the only place in the project's core that imports torch."""

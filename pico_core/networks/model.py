@@ -1,0 +1,227 @@
+"""The codec's four networks in their training form, with a differentiable estimate of the rate.
+
+    pixels --Encoder--> latent y, hyperlatent z
+    z      --ScaleDecoder--> log scale of every latent      (integer arithmetic in the product)
+    z      --ContextDecoder--> prior --ContextModel--> mean and step of every latent, in four passes
+    latent --Decoder--> pixels
+
+After "What Matters in Practical Learned Image Compression" (arXiv 2605.05148). Inference does not run this
+module: `folding` turns its weights into the arrays that `inference` runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import LEAK, Block, ConvScale, LevelGain, chain, haar_down, haar_up, join_cells, split_cells
+
+LOG_STEP_LIMIT = 3.0  # |log step| is clamped to this
+LOG_SCALE_LIMIT = 5.0  # |log scale| is clamped to this
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the networks; stored with the weights."""
+
+    wide: int = 128  # channels at 1/8
+    deep: int = 192  # channels at 1/16
+    latent: int = 128  # channels of y at 1/16
+    hyper: int = 64  # channels of z at 1/64
+    hyper_width: int = 192  # channels inside the hyper-encoder and the context decoder
+    scale_width: int = 96  # channels inside the scale decoder
+    prior: int = 256  # channels of the context at 1/32
+    encoder_blocks: tuple[int, int] = (3, 4)  # at 1/8, at 1/16
+    decoder_blocks: tuple[int, int] = (4, 4)  # at 1/16, at 1/8
+    levels: int = 8  # anchors of the level conditioning
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for a weights file's metadata."""
+        return asdict(self)
+
+
+class Encoder(nn.Module):
+    """Pixels to latent and hyperlatent, with the hyper-encoder folded in."""
+
+    def __init__(self, a: Architecture):
+        super().__init__()
+        self.stage8 = nn.Sequential(ConvScale(192, a.wide), chain(a.wide, a.encoder_blocks[0]))
+        self.stage16 = nn.Sequential(ConvScale(4 * a.wide, a.deep), chain(a.deep, a.encoder_blocks[1]))
+        self.to_latent = ConvScale(a.deep, a.latent)
+        self.stage32 = nn.Sequential(ConvScale(4 * a.deep, a.hyper_width), chain(a.hyper_width, 2))
+        self.stage64 = nn.Sequential(
+            ConvScale(4 * a.hyper_width, a.hyper_width),
+            chain(a.hyper_width, 1),
+            ConvScale(a.hyper_width, a.hyper),
+        )
+        self.gain8 = LevelGain(a.wide, a.levels)
+        self.gain_latent = LevelGain(a.latent, a.levels)
+        self.gain_hyper = LevelGain(a.hyper, a.levels)
+
+    def forward(self, pixels: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (N,3,H,W) in [0,1], level (N,) -> y (N,latent,H/16,W/16), z (N,hyper,H/64,W/64), float32."""
+        features = haar_down(haar_down(haar_down(pixels - 0.5)))  # (N, 192, H/8, W/8)
+        features = self.stage8(features) * self.gain8(level)
+        features = self.stage16(haar_down(features))
+        y = self.to_latent(features) * self.gain_latent(level)
+        z = self.stage64(haar_down(self.stage32(haar_down(features)))) * self.gain_hyper(level)
+        return y.float(), z.float()
+
+
+class ScaleDecoder(nn.Module):
+    """Rounded hyperlatent to the logarithm of every latent's scale, in one shot."""
+
+    def __init__(self, a: Architecture):
+        super().__init__()
+        self.at64 = ConvScale(a.hyper, 4 * a.scale_width)
+        self.at32 = ConvScale(a.scale_width, 4 * a.scale_width)
+        self.at16 = ConvScale(a.scale_width, a.latent)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Z (N,hyper,H,W) of integers -> log scale (N,latent,4H,4W), float32."""
+        x = F.leaky_relu(haar_up(self.at64(z)), LEAK)
+        x = F.leaky_relu(haar_up(self.at32(x)), LEAK)
+        log_scale: Tensor = self.at16(x)
+        return log_scale.float().clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
+
+
+class ContextDecoder(nn.Module):
+    """Rounded hyperlatent to the prior that the context model starts from."""
+
+    def __init__(self, a: Architecture):
+        super().__init__()
+        width = a.hyper_width
+        self.stage64 = nn.Sequential(ConvScale(a.hyper, width), chain(width, 1), ConvScale(width, 4 * width))
+        self.stage32 = nn.Sequential(chain(width, 2), ConvScale(width, a.prior))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Z (N,hyper,H,W) of integers -> prior (N,prior,2H,2W)."""
+        prior: Tensor = self.stage32(haar_up(self.stage64(z)))
+        return prior
+
+
+class ContextModel(nn.Module):
+    """Mean and step of the latents at one position of every 2x2 cell, from the positions before it."""
+
+    def __init__(self, a: Architecture):
+        super().__init__()
+        self.steps = nn.ModuleList(
+            nn.Sequential(
+                ConvScale(a.prior + k * a.latent, a.prior),
+                chain(a.prior, 1),
+                ConvScale(a.prior, 2 * a.latent),
+            )
+            for k in range(4)
+        )
+
+    def forward(self, k: int, prior: Tensor, decoded: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Prior (N,prior,H,W), k decoded positions (N,latent,H,W) -> mean, step of position k, float32."""
+        known = torch.cat([prior, *[part.to(prior.dtype) for part in decoded]], 1)
+        mean, log_step = self.steps[k](known).float().chunk(2, 1)
+        return mean, torch.exp(log_step.clamp(-LOG_STEP_LIMIT, LOG_STEP_LIMIT))
+
+
+class Decoder(nn.Module):
+    """Latent to pixels."""
+
+    def __init__(self, a: Architecture):
+        super().__init__()
+        self.gain_latent = LevelGain(a.latent, a.levels)
+        self.gain8 = LevelGain(a.wide, a.levels)
+        self.from_latent = ConvScale(a.latent, a.deep)
+        self.stage16 = nn.Sequential(chain(a.deep, a.decoder_blocks[0]), ConvScale(a.deep, 4 * a.wide))
+        self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1]), ConvScale(a.wide, 192))
+        self.stage4 = Block(48)  # smooths across the 8x8 patches that the stages before it make
+
+    def forward(self, latent: Tensor, level: Tensor) -> Tensor:
+        """Latent (N,latent,H,W), level (N,) -> pixels (N,3,16H,16W), float32, about [0,1] but not clamped."""
+        x = self.from_latent(latent * self.gain_latent(level))
+        x = self.stage8(haar_up(self.stage16(x)) * self.gain8(level))
+        x = self.stage4(haar_up(x)).float()
+        return haar_up(haar_up(x)) + 0.5
+
+
+class _StraightThroughRound(torch.autograd.Function):
+    """Rounding whose gradient is that of the identity."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        return gradients[0]
+
+
+def round_straight_through(x: Tensor) -> Tensor:
+    """Round, with the gradient of the identity."""
+    rounded: Tensor = _StraightThroughRound.apply(x)  # type: ignore[no-untyped-call]
+    return rounded
+
+
+def laplace_bits(symbol: Tensor, scale: Tensor) -> Tensor:
+    """Bits of `symbol` (an integer, or an integer plus uniform noise) in unit bins of a Laplace density."""
+
+    def cumulative(t: Tensor) -> Tensor:
+        return 0.5 + 0.5 * torch.sign(t) * (1 - torch.exp(-t.abs() / scale))
+
+    symbol = symbol.abs()
+    return -torch.log2((cumulative(0.5 - symbol) - cumulative(-0.5 - symbol)).clamp_min(1e-6))
+
+
+class PicoModel(nn.Module):
+    """All four networks with a differentiable rate, for training and calibration."""
+
+    def __init__(self, architecture: Architecture | None = None):
+        super().__init__()
+        self.architecture = a = architecture or Architecture()
+        self.encoder = Encoder(a)
+        self.scale_decoder = ScaleDecoder(a)
+        self.context_decoder = ContextDecoder(a)
+        self.context_model = ContextModel(a)
+        self.decoder = Decoder(a)
+        self.hyper_log_scale = nn.Parameter(torch.linspace(-1, 1, a.hyper))
+        self._start_values()
+
+    @torch.no_grad()
+    def _start_values(self) -> None:
+        """Gains that spread the levels, and heads near zero so that the first steps are calm."""
+        a = self.architecture
+        gain = torch.linspace(0.7, 2.9, a.levels)[:, None].expand(-1, a.latent)
+        self.encoder.gain_latent.log_gain.copy_(gain)
+        self.decoder.gain_latent.log_gain.copy_(-gain)
+        heads = [self.scale_decoder.at16, *[step[2] for step in self.context_model.steps]]  # type: ignore[index]
+        for head in heads:
+            head.weight.mul_(0.1)
+            head.bias.zero_()
+
+    def forward(self, pixels: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pixels (N,3,H,W) in [0,1], H and W multiples of 64; level (N,) in [0, levels-1].
+
+        Returns pixels (N,3,H,W), bits per pixel of y (N,), bits per pixel of z (N,). In training mode the
+        rate sees uniform noise in place of rounding; the distortion always sees rounding.
+        """
+        y, z = self.encoder(pixels, level)
+        hyper_scale = torch.exp(self.hyper_log_scale).view(1, -1, 1, 1)
+        bits_z = laplace_bits(self._noisy(z), hyper_scale)
+        z_hat = round_straight_through(z)
+        scale = torch.exp(self.scale_decoder(z_hat))
+        prior = self.context_decoder(z_hat)
+
+        bits_y = torch.zeros_like(level)
+        decoded: list[Tensor] = []
+        for k, (y_k, scale_k) in enumerate(zip(split_cells(y), split_cells(scale), strict=True)):
+            mean, step = self.context_model(k, prior, decoded)
+            symbol = (y_k - mean) / step
+            bits_y = bits_y + laplace_bits(self._noisy(symbol), scale_k).sum((1, 2, 3))
+            decoded.append(round_straight_through(symbol) * step + mean)
+
+        output = self.decoder(join_cells(decoded), level)
+        pixel_count = pixels.shape[2] * pixels.shape[3]
+        return output, bits_y / pixel_count, bits_z.sum((1, 2, 3)) / pixel_count
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        return x + torch.rand_like(x) - 0.5 if self.training else x.round()

@@ -1,0 +1,48 @@
+"""What several test modules share: where real pictures lie, and the shipped codec."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from numpy.typing import NDArray
+from pico_core import registry
+from pico_core.codec import LearnedCodec, codec_for
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("default", deadline=None, max_examples=40)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The photographs that the repository carries."""
+    return ROOT / "samples"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The development data beside the repository, which users do not have."""
+    folder = Path(os.environ.get("PICO_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("development data is not here; set PICO_SHARED to its folder to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo(samples: Path) -> NDArray[np.uint8]:
+    """A real photograph, 600x520 pixels of RGB: four tiles."""
+    path = sorted(samples.glob("*.jpg"))[0]
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize((600, 520), Image.Resampling.LANCZOS))
+
+
+@pytest.fixture(scope="session")
+def codec() -> LearnedCodec:
+    """The learned codec with the weights that ship."""
+    return codec_for(registry.get(registry.default_id()))

@@ -1,0 +1,1 @@
+"""Making weights: reading trained checkpoints, calibrating the entropy tables, exporting."""

@@ -1,0 +1,184 @@
+"""Makes a weights file from a checkpoint: folded networks, integer scale path, fitted entropy tables.
+
+python -m pico_train.export CHECKPOINT --photos FOLDER --out pico_core/weights --default
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import save
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
+
+from pico_core.networks.folding import fold
+from pico_core.networks.inference import Networks
+from pico_core.networks.model import PicoModel
+from pico_core.registry import FORMAT, model_id
+from pico_core.scale_path import (
+    LOG_SCALE_LOW,
+    LOG_SCALE_SPACING,
+    TABLE_COUNT,
+    Z_LIMIT,
+    IntegerLayer,
+    ScalePath,
+)
+
+from .prototype import rename
+
+_TOTAL = 2**22  # what the frequencies of a latent table add up to, about
+_PRIOR_STRENGTH = 200.0  # observations that the Laplace prior of a table counts for
+_CROP = 512
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def read_checkpoint(path: Path) -> PicoModel:
+    """The model of a training checkpoint (its EMA weights) or of a safetensors file."""
+    if path.suffix == ".safetensors":
+        state: Mapping[str, Tensor] = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
+    model = PicoModel()
+    model.load_state_dict(rename(state))
+    return model.eval()
+
+
+def crops(folder: Path, count: int) -> list[NDArray[np.uint8]]:
+    """Centre crops of up to 512x512, sides a multiple of 64, of `count` photographs spread over a folder."""
+    suffixes = {".jpg", ".jpeg", ".png", ".webp"}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    result = []
+    for path in paths[:: max(1, len(paths) // count)][:count]:
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        height, width = (min(_CROP, side) // 64 * 64 for side in pixels.shape[:2])
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        result.append(pixels[top : top + height, left : left + width])
+    return result
+
+
+def _levels(levels: int, index: int) -> Iterator[float]:
+    """Every anchor exactly or up to half a level off, so that tables fit the levels between as well."""
+    rng = np.random.default_rng(index)
+    for anchor in range(levels):
+        yield float(np.clip(anchor + rng.uniform(-0.5, 0.5), 0, levels - 1))
+
+
+def fit_tables(
+    networks: Networks, scale_path: ScalePath, photos: Sequence[NDArray[np.uint8]], levels: int, hyper: int
+) -> Arrays:
+    """Frequencies observed on photographs, smoothed with a Laplace prior, as the arrays of a weights file."""
+    radii = latent_radii()
+    latent = [np.zeros(2 * radius + 1) for radius in radii]
+    z_counts = np.zeros((levels, hyper, 2 * Z_LIMIT + 1))
+    for index, pixels in enumerate(tqdm(photos, desc="fitting tables", unit="photo")):
+        for level in _levels(levels, index):
+            symbols, z = (array[0] for array in networks.analyse(pixels[None], level))
+            _count_latent(latent, symbols, scale_path.table_indices(z))
+            for channel in range(hyper):
+                values = z[..., channel].ravel() + Z_LIMIT
+                z_counts[int(level + 0.5), channel] += np.bincount(values, minlength=2 * Z_LIMIT + 1)
+    return {
+        "tables.latent": np.concatenate([_frequencies(c, i) for i, c in enumerate(latent)]),
+        "tables.latent.radius": np.array(radii, np.int32),
+        "tables.hyper": _hyper_frequencies(z_counts),
+    }
+
+
+def latent_radii() -> list[int]:
+    """How far each latent table reaches: twelve scales, escapes included."""
+    scales = np.exp(LOG_SCALE_LOW + LOG_SCALE_SPACING * np.arange(TABLE_COUNT))
+    return [int(np.ceil(12 * scale)) + 3 for scale in scales]
+
+
+def _count_latent(
+    counts: list[NDArray[np.float64]], symbols: NDArray[np.int16], indices: NDArray[np.uint8]
+) -> None:
+    for index in np.unique(indices):
+        radius = len(counts[index]) // 2
+        values = np.clip(symbols[indices == index].astype(np.int64), -radius, radius) + radius
+        counts[index] += np.bincount(values, minlength=2 * radius + 1)
+
+
+def _frequencies(counts: NDArray[np.float64], index: int) -> NDArray[np.uint32]:
+    """Counts of one latent table, made symmetric and smoothed with the Laplace density of its scale."""
+    radius = len(counts) // 2
+    scale = np.exp(LOG_SCALE_LOW + LOG_SCALE_SPACING * index)
+    edges = np.arange(-radius, radius + 2) - 0.5
+    below = np.where(edges < 0, 0.5 * np.exp(edges / scale), 1 - 0.5 * np.exp(-edges / scale))
+    prior = np.diff(below)
+    smooth = (counts + counts[::-1]) / 2 + _PRIOR_STRENGTH * prior
+    return np.asarray(np.maximum(np.rint(smooth * (_TOTAL / smooth.sum())), 1), np.uint32)
+
+
+def _hyper_frequencies(counts: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Counts (levels, channels, entries), smoothed so that unseen neighbours stay cheap."""
+    kernel = np.array([0.02, 0.08, 0.8, 0.08, 0.02])
+    smooth = np.apply_along_axis(np.convolve, 2, counts, kernel, mode="same") + 0.02
+    scaled = smooth * (40_000 / smooth.sum(2, keepdims=True))
+    return np.asarray(np.maximum(np.rint(scaled), 1), np.uint16)
+
+
+def export(checkpoint: Path, photos: Path, count: int, card: Mapping[str, Any]) -> bytes:
+    """The bytes of a weights file."""
+    from .integer import integer_scale_path
+
+    model = read_checkpoint(checkpoint)
+    folded = {name: tensor.numpy() for name, tensor in fold(model).items()}
+    stored = {name: a if name.endswith("log_gain") else a.astype(np.float16) for name, a in folded.items()}
+    arrays: Arrays = {f"networks.{name}": array for name, array in stored.items()}
+    scale_arrays = integer_scale_path(model.scale_decoder)
+    arrays |= scale_arrays
+    networks = Networks({n: a.astype(np.float32) for n, a in stored.items()}, "float32", Z_LIMIT)
+    scale_path = ScalePath(*(_layer(scale_arrays, name) for name in ("at64", "at32", "at16")))
+    a = model.architecture
+    arrays |= fit_tables(networks, scale_path, crops(photos, count), a.levels, a.hyper)
+    metadata = {
+        "format": FORMAT,
+        "architecture": a.to_dict(),
+        "levels": a.levels,
+        "quality": [[0, 0], [100, a.levels - 1]],
+        "card": dict(card),
+    }
+    return bytes(save(arrays, {"pico": json.dumps(metadata, sort_keys=True)}))
+
+
+def _layer(arrays: Arrays, name: str) -> IntegerLayer:
+    weight, bias, shift = (arrays[f"scale.{name}.{part}"] for part in ("weight", "bias", "shift"))
+    return IntegerLayer(weight.astype(np.float64), bias.astype(np.float64), int(shift[0]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--photos", type=Path, required=True, help="photographs to fit the entropy tables on")
+    parser.add_argument("--count", type=int, default=120, help="how many of them (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="folder that receives ID.safetensors")
+    parser.add_argument("--card", type=Path, help="JSON with the model card to store")
+    parser.add_argument("--default", action="store_true", help="make these the weights that encode")
+    args = parser.parse_args(argv)
+    card = json.loads(args.card.read_text("utf-8")) if args.card else {}
+    content = export(args.checkpoint, args.photos, args.count, card)
+    name = model_id(content).hex()
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / f"{name}.safetensors").write_bytes(content)
+    if args.default:
+        (args.out / "default.txt").write_text(f"{name}\n", "ascii")
+    print(f"{args.out / name}.safetensors  {len(content) / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
