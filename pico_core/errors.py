@@ -49,5 +49,3 @@ class InvalidImageError(PicoError):
 
 class OptionError(PicoError):
     """An option is unknown, out of range, or contradicts another."""
-
-

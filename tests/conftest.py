@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from PIL import Image
+
 from pico_core import registry
 from pico_core.codec import LearnedCodec, codec_for
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pico_core import registry
 from pico_core.codec import LearnedCodec, codec_for
 from pico_core.entropy import TileCoder

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from pico_core import registry
 from pico_core.codec import LearnedCodec
 from pico_core.errors import WeightsError

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pico_core.mosaic import Mosaic
 from pico_core.tiling import MAX_SIDE, OVERLAP, STRIDE, WINDOW, Box, Grid, pad_to_alignment
 

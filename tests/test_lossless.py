@@ -1,0 +1,48 @@
+"""Graphics are recognised, and come back exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from pico_core import lossless
+from pico_core.errors import CorruptError
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]), st.integers(0, 2))
+def test_lossless_tiles_come_back_exactly(width: int, height: int, channels: int, effort: int) -> None:
+    rng = np.random.default_rng(width * 64 + height)
+    pixels = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    payload = lossless.encode(pixels, effort)
+    assert np.array_equal(lossless.decode(payload, height, width, channels), pixels)
+
+
+def test_photographs_are_not_graphic(photo: NDArray[np.uint8]) -> None:
+    assert not lossless.is_graphic(photo[:512, :512])
+
+
+def test_screenshots_and_flat_colour_are_graphic(samples: Path) -> None:
+    with Image.open(samples / "screenshot.png") as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert lossless.is_graphic(pixels[:512, :512])
+    assert lossless.is_graphic(np.full((64, 64, 3), 9, np.uint8))
+    assert lossless.is_graphic(np.zeros((1, 1, 3), np.uint8))
+
+
+def test_a_damaged_lossless_tile_is_refused() -> None:
+    payload = lossless.encode(np.arange(300, dtype=np.uint8).reshape(10, 10, 3), 1)
+    for damaged in (payload[:-5], payload[:12], b"", b"RIFF" + payload[8:], bytes(len(payload))):
+        with pytest.raises(CorruptError, match="cannot be decoded"):
+            lossless.decode(damaged, 10, 10, 3)
+
+
+def test_a_lossless_tile_of_another_size_is_refused() -> None:
+    payload = lossless.encode(np.zeros((10, 10, 3), np.uint8), 1)
+    with pytest.raises(CorruptError, match="10x10 in place of 11x10"):
+        lossless.decode(payload, 10, 11, 3)

@@ -1,0 +1,100 @@
+"""Folding changes how the networks are computed, never what they compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from pico_core.codec import LearnedCodec
+from pico_core.networks.folding import fold
+from pico_core.networks.inference import Networks
+from pico_core.networks.layers import haar_down, haar_up, join_cells, split_cells
+from pico_core.networks.model import PicoModel
+from pico_core.scale_path import Z_LIMIT
+from pico_train.integer import float_table_indices, integer_scale_path
+
+
+@pytest.fixture(scope="module")
+def model() -> PicoModel:
+    """Random weights with every scale, gain and bias away from its neutral start."""
+    torch.manual_seed(0)
+    model = PicoModel().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(("scale_in", "scale_out", "gain", "log_gain", "bias")):
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+def arrays(model: PicoModel) -> dict[str, NDArray[np.float32]]:
+    return {name: tensor.numpy() for name, tensor in fold(model).items()}
+
+
+def test_haar_transforms_invert_each_other_and_keep_energy() -> None:
+    x = torch.randn(2, 5, 16, 24, dtype=torch.float64)
+    bands = haar_down(x)
+    assert bands.shape == (2, 20, 8, 12)
+    assert torch.allclose(haar_up(bands), x)
+    assert torch.allclose(bands.square().sum(), x.square().sum())
+
+
+def test_haar_bands_come_in_the_order_that_the_format_states() -> None:
+    ramp = torch.tensor([[0.0, 1.0], [0.0, 1.0]])[None, None]
+    assert haar_down(ramp).flatten().tolist() == [1, -1, 0, 0]
+    assert haar_down(ramp.mT).flatten().tolist() == [1, 0, -1, 0]
+
+
+def test_cells_come_back_together() -> None:
+    x = torch.randn(2, 3, 8, 12)
+    assert torch.equal(join_cells(split_cells(x)), x)
+
+
+def test_folded_networks_equal_the_training_model(model: PicoModel, photo: NDArray[np.uint8]) -> None:
+    pixels, level = photo[:192, :256], 3.3
+    networks = Networks(arrays(model), "float32", Z_LIMIT)
+    symbols, z = networks.analyse(pixels[None], level)
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        _, z_float = model.encoder(image, torch.tensor([level]))
+        output, _, _ = model(image, torch.tensor([level]))
+    expected = (output[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
+    assert np.array_equal(z[0], z_float[0].round().permute(1, 2, 0).numpy())
+    assert np.abs(networks.synthesise(symbols, z, level)[0] - expected).max() <= 1
+
+
+def test_bfloat16_stays_close_to_float32(codec: LearnedCodec, photo: NDArray[np.uint8]) -> None:
+    pixels = photo[None, :256, :256]
+    exact, rounded = codec.networks("float32"), codec.networks("bfloat16")
+    symbols, z = exact.analyse(pixels, 4.0)
+    difference = exact.synthesise(symbols, z, 4.0).astype(int) - rounded.synthesise(symbols, z, 4.0)
+    assert np.abs(difference).mean() < 1.0
+
+
+def test_level_gains_are_continuous_between_the_anchors(
+    codec: LearnedCodec, photo: NDArray[np.uint8]
+) -> None:
+    networks, pixels = codec.networks("float32"), photo[None, :128, :128]
+    sizes = [
+        np.abs(networks.analyse(pixels, level)[0]).astype(int).sum()
+        for level in (2.9, 2.999, 3.0, 3.001, 3.1)
+    ]
+    assert abs(sizes[3] - sizes[1]) <= max(8, 0.02 * sizes[2])
+    assert sizes[0] < sizes[4]
+
+
+def test_integer_scale_path_chooses_what_the_float_network_would(model: PicoModel) -> None:
+    from pico_train.export import _layer
+
+    with torch.no_grad():
+        model.scale_decoder.at16.weight.mul_(20)
+    z = np.random.default_rng(0).integers(-20, 21, (8, 8, 64), dtype=np.int16)
+    stored = integer_scale_path(model.scale_decoder)
+    from pico_core.scale_path import ScalePath
+
+    path = ScalePath(*(_layer(stored, name) for name in ("at64", "at32", "at16")))
+    wanted = np.clip(float_table_indices(model.scale_decoder, z), 0, 63)
+    got = path.table_indices(z).astype(float)
+    assert np.abs(got - wanted).max() < 0.5 + 0.05
+    assert np.unique(got).size > 10
