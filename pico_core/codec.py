@@ -1,13 +1,19 @@
-"""Pixels <-> tile payloads: runs the networks and, beside them in a second thread, the entropy coder."""
+"""Pixels <-> tile payloads: chooses the coder of every tile and runs tiles side by side.
+
+A worker takes a tile through networks and entropy coder, so the entropy coding of one tile overlaps with the
+networks of another.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +22,7 @@ from numpy.typing import NDArray
 
 from . import lossless
 from .container import Coder, Tile
-from .errors import OptionError, PicoError
+from .errors import CorruptError, OptionError, PicoError
 from .registry import Weights
 from .tiling import ALIGNMENT, Box, Grid, pad_to_alignment
 
@@ -25,15 +31,19 @@ if TYPE_CHECKING:
     from .networks.inference import Networks
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-_LOOKAHEAD = 4  # tiles that the entropy coder may be ahead of, or behind, the networks
+_LOOKAHEAD = 2  # tiles that wait, beyond one for every worker
 
+S = TypeVar("S")
 T = TypeVar("T")
 Profile = dict[str, float]
 
 
 @contextmanager
 def timed(profile: Profile | None, part: str) -> Iterator[None]:
-    """Add the wall seconds of the block to `profile[part]`, where a profile is wanted."""
+    """Add the seconds of the block to `profile[part]`, where a profile is wanted.
+
+    Parts run side by side in several workers, so they may add up to more than the wall time.
+    """
     if profile is None:
         yield
         return
@@ -117,11 +127,13 @@ def encode_lossless(
     pixels: NDArray[np.uint8], grid: Grid, effort: int, profile: Profile | None = None
 ) -> list[Tile]:
     """Every tile of the pixels (height, width, 1 or 3) in the lossless coder."""
-    with timed(profile, "lossless coding"):
-        return [
-            Tile(Coder.WEBP_LOSSLESS, lossless.encode(_cut(pixels, window), effort))
-            for window in grid.windows()
-        ]
+
+    def job(window: Box) -> Tile:
+        with timed(profile, "lossless coding"):
+            return Tile(Coder.WEBP_LOSSLESS, lossless.encode(_cut(pixels, window), effort))
+
+    with _plain_workers() as (pool, count):
+        return list(_in_order(job, grid.windows(), pool, count))
 
 
 def encode_tiles(
@@ -137,48 +149,62 @@ def encode_tiles(
 
     effort 0: networks only. 1: graphic tiles are also tried losslessly. 2: every tile is, more thoroughly.
     """
+    exact = _lossless_candidates(pixels, grid, effort, profile) if effort else [None] * grid.count
+    settled = [c.tile if c is not None and c.cheap else None for c in exact]
 
-    def jobs() -> Iterator[Callable[[], Tile]]:
-        for window in grid.windows():
-            yield _encode_tile(_cut(pixels, window), codec, level, effort, precision, profile)
-
-    return list(_in_worker(jobs()))
-
-
-def _encode_tile(
-    pixels: NDArray[np.uint8],
-    codec: LearnedCodec,
-    level: float,
-    effort: int,
-    precision: str,
-    profile: Profile | None,
-) -> Callable[[], Tile]:
-    """Run the networks on a tile now, and return the rest of its coding for the other thread."""
-    exact: bytes | None = None
-    graphic = effort > 0 and lossless.is_graphic(pixels)
-    if graphic or effort > 1:
-        with timed(profile, "lossless coding"):
-            exact = lossless.encode(pixels, effort)
-        if graphic and 8 * len(exact) < lossless.CHEAP_BITS_PER_PIXEL * pixels.shape[0] * pixels.shape[1]:
-            tile = Tile(Coder.WEBP_LOSSLESS, exact)
-            return lambda: tile
-    with timed(profile, "networks"):
-        symbols, z = codec.analyse(pixels, level, precision)
-
-    def finish() -> Tile:
+    def job(index: int) -> Tile:
+        with timed(profile, "networks"):
+            symbols, z = codec.analyse(_cut(pixels, grid.window(index)), level, precision)
         with timed(profile, "entropy coding"):
             learned = codec.tile_coder.encode(symbols, z, level)
-        accepted = len(learned) * (lossless.ACCEPTED_FACTOR if graphic else 1)
-        if exact is not None and len(exact) <= accepted:
-            return Tile(Coder.WEBP_LOSSLESS, exact)
+        candidate = exact[index]
+        if candidate is not None and len(candidate.tile.payload) <= candidate.accepted * len(learned):
+            return candidate.tile
         return Tile(Coder.LEARNED, learned)
 
-    return finish
+    open_tiles = [index for index, tile in enumerate(settled) if tile is None]
+    if open_tiles:
+        from .networks.workers import pool
+
+        codec.networks(precision)
+        for index, tile in zip(open_tiles, _in_order(job, open_tiles, *pool()), strict=True):
+            settled[index] = tile
+    return [tile for tile in settled if tile is not None]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A losslessly coded tile that the networks' version is compared with."""
+
+    tile: Tile
+    cheap: bool  # so small that the networks need not be asked
+    accepted: float  # chosen up to this many times the bytes of the networks
+
+
+def _lossless_candidates(
+    pixels: NDArray[np.uint8], grid: Grid, effort: int, profile: Profile | None
+) -> list[_Candidate | None]:
+    """Lossless versions of the tiles that may be better off with one, in raster order."""
+
+    def job(window: Box) -> _Candidate | None:
+        cut = _cut(pixels, window)
+        with timed(profile, "lossless coding"):
+            graphic = lossless.is_graphic(cut)
+            if not graphic and effort < 2:
+                return None
+            payload = lossless.encode(cut, effort)
+        cheap = graphic and 8 * len(payload) < lossless.CHEAP_BITS_PER_PIXEL * window.width * window.height
+        return _Candidate(
+            Tile(Coder.WEBP_LOSSLESS, payload), cheap, lossless.ACCEPTED_FACTOR if graphic else 1.0
+        )
+
+    with _plain_workers() as (pool, count):
+        return list(_in_order(job, grid.windows(), pool, count))
 
 
 def decode_tiles(
     tiles: Iterable[tuple[Box, Callable[[], Tile]]],
-    codec: Callable[[], LearnedCodec],
+    codec: LearnedCodec | None,
     channels: int,
     level: float,
     precision: str,
@@ -186,53 +212,71 @@ def decode_tiles(
 ) -> Iterator[NDArray[np.uint8] | PicoError]:
     """The pixels (height, width, channels) of tiles given as windows and functions that read their bytes.
 
-    Reading and entropy decoding run in a second thread, ahead of the networks. An error that concerns one
-    tile is yielded in its place; the caller decides whether it may be missing. `codec` is asked for only
-    when a learned tile turns up.
+    `codec` is None where no tile was coded by networks. An error that concerns one tile is yielded in its
+    place; the caller decides whether it may be missing.
     """
 
-    def prepare(window: Box, read: Callable[[], Tile]) -> Callable[[], NDArray[np.uint8]]:
-        with timed(profile, "container"):
-            tile = read()
-        if tile.coder is Coder.WEBP_LOSSLESS:
-            with timed(profile, "lossless coding"):
-                exact = lossless.decode(tile.payload, window.height, window.width, channels)
-            return lambda: exact
-        learned = codec()
-        with timed(profile, "entropy coding"):
-            symbols, z = learned.read(tile.payload, window, level)
-        return lambda: learned.synthesise(symbols, z, window, channels, level, precision)
-
-    def attempt(window: Box, read: Callable[[], Tile]) -> Callable[[], NDArray[np.uint8]] | PicoError:
+    def job(task: tuple[Box, Callable[[], Tile]]) -> NDArray[np.uint8] | PicoError:
+        window, read = task
         try:
-            return prepare(window, read)
+            with timed(profile, "container"):
+                tile = read()
+            return _decode_tile(tile, window, codec, channels, level, precision, profile)
         except PicoError as error:
             return error
 
-    jobs = ((lambda window=window, read=read: attempt(window, read)) for window, read in tiles)
-    for prepared in _in_worker(jobs):
-        if isinstance(prepared, PicoError):
-            yield prepared
-            continue
-        with timed(profile, "networks"):
-            pixels = prepared()
-        yield pixels
+    if codec is None:
+        with _plain_workers() as (pool, count):
+            yield from _in_order(job, tiles, pool, count)
+    else:
+        from .networks.workers import pool as network_pool
+
+        codec.networks(precision)
+        yield from _in_order(job, tiles, *network_pool())
 
 
-def _in_worker(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """Results of the jobs in order, each run in one other thread while this one goes on taking jobs."""
+def _decode_tile(
+    tile: Tile,
+    window: Box,
+    codec: LearnedCodec | None,
+    channels: int,
+    level: float,
+    precision: str,
+    profile: Profile | None,
+) -> NDArray[np.uint8]:
+    if tile.coder is Coder.WEBP_LOSSLESS:
+        with timed(profile, "lossless coding"):
+            return lossless.decode(tile.payload, window.height, window.width, channels)
+    if codec is None:
+        msg = "a tile was coded by networks, but the file names no weights; the file is damaged"
+        raise CorruptError(msg)
+    with timed(profile, "entropy coding"):
+        symbols, z = codec.read(tile.payload, window, level)
+    with timed(profile, "networks"):
+        return codec.synthesise(symbols, z, window, channels, level, precision)
+
+
+@contextmanager
+def _plain_workers() -> Iterator[tuple[Executor, int]]:
+    """Threads for coding that needs no networks, and so no torch."""
+    count = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(count, thread_name_prefix="pico-lossless") as pool:
+        yield pool, count
+
+
+def _in_order(job: Callable[[S], T], tasks: Iterable[S], pool: Executor, workers: int) -> Iterator[T]:
+    """Results in the order of the tasks, computed in the pool, never more than a few ahead of the reader."""
     pending: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="pico-entropy") as worker:
-        try:
-            for job in jobs:
-                pending.append(worker.submit(job))
-                if len(pending) > _LOOKAHEAD:
-                    yield pending.popleft().result()
-            while pending:
+    try:
+        for task in tasks:
+            pending.append(pool.submit(job, task))
+            if len(pending) >= workers + _LOOKAHEAD:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def _cut(pixels: NDArray[np.uint8], window: Box) -> NDArray[np.uint8]:

@@ -19,8 +19,6 @@ from .errors import (
     InvalidImageError,
     OptionError,
     PicoError,
-    UnknownModelError,
-    WeightsError,
 )
 from .mosaic import Mosaic, missing_tile
 from .preview import make_preview
@@ -131,22 +129,33 @@ def _check_options(
     if len(names) > 1:
         msg = f"{' and '.join(names)} exclude each other; give one"
         raise OptionError(msg)
-    if quality is not None and not (isinstance(quality, int) and 0 <= quality <= 100):
+    if isinstance(quality, bool) or not (
+        quality is None or (isinstance(quality, int) and 0 <= quality <= 100)
+    ):
         msg = f"quality is {quality!r}; it must be an integer from 0 to 100"
         raise OptionError(msg)
-    if target_bytes is not None and target_bytes < 1:
-        msg = f"target_bytes is {target_bytes}; it must be at least 1"
+    if target_bytes is not None and not (isinstance(target_bytes, int) and target_bytes >= 1):
+        msg = f"target_bytes is {target_bytes!r}; it must be an integer of at least 1"
         raise OptionError(msg)
     if effort not in (0, 1, 2):
         msg = f"effort is {effort!r}; it must be 0, 1 or 2"
         raise OptionError(msg)
     if level is not None:
+        if not isinstance(level, int | float):
+            msg = f"level is {level!r}; it must be a number"
+            raise OptionError(msg)
         storable_level(level)
 
 
 def _preview(pixels: NDArray[np.uint8], wanted: bytes | bool) -> bytes | None:
     if isinstance(wanted, bytes):
+        if not wanted.startswith(b"\xff\xd8\xff"):
+            msg = "the preview is not a JPEG file; pass JPEG bytes, True or False"
+            raise OptionError(msg)
         return wanted
+    if not isinstance(wanted, bool):
+        msg = f"preview is {wanted!r}; pass JPEG bytes, True or False"
+        raise OptionError(msg)
     return make_preview(pixels if pixels.ndim == 3 else pixels[..., None]) if wanted else None
 
 
@@ -361,21 +370,19 @@ class PicoFile:
         indices = list(self._grid.tiles_touching(box))
         tiles = ((self._grid.window(i), lambda i=i: read(i)) for i in indices)
         mosaic = Mosaic(self._grid, box, channels)
-        decoded = codec.decode_tiles(tiles, self._codec, channels, self.level, precision, profile)
+        learned = None if alpha else self._codec()
+        decoded = codec.decode_tiles(tiles, learned, channels, self.level, precision, profile)
         for index, pixels in zip(indices, decoded, strict=True):
             if isinstance(pixels, PicoError):
-                if not grey or isinstance(pixels, UnknownModelError | WeightsError):
+                if not grey:
                     raise pixels
                 pixels = missing_tile(self._grid.window(index), channels)
             mosaic.add(index, pixels)
         return mosaic.finish()
 
-    def _codec(self) -> LearnedCodec:
+    def _codec(self) -> LearnedCodec | None:
         wanted = self.picture.model_id
-        if wanted is None:
-            msg = "a tile needs networks, but the file names no weights; the file is damaged"
-            raise UnknownModelError(msg)
-        return codec.codec_for(registry.get(wanted))
+        return None if wanted is None else codec.codec_for(registry.get(wanted))
 
 
 def decode(

@@ -46,15 +46,24 @@ def encode(pixels: NDArray[np.uint8], effort: int) -> bytes:
     return stream.getvalue()
 
 
+def _stated_size(payload: bytes) -> tuple[int, int] | None:
+    """Width and height from the header of a simple WebP lossless file, None for anything else.
+
+    Checked before a decoder sees the file, which would allocate what the header asks for.
+    """
+    if payload[:4] != b"RIFF" or payload[8:16] != b"WEBPVP8L" or payload[20:21] != b"\x2f":
+        return None
+    packed = int.from_bytes(payload[21:25], "little")
+    return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+
+
 def decode(payload: bytes, height: int, width: int, channels: int) -> NDArray[np.uint8]:
     """The pixels (height, width, channels) of a WebP lossless file. Raises CorruptError if it is not that."""
+    if _stated_size(payload) != (width, height):
+        msg = f"a lossless tile is not WebP lossless of {width}x{height} pixels; the file is damaged"
+        raise CorruptError(msg)
     try:
         with Image.open(io.BytesIO(payload), formats=["WEBP"]) as image:
-            if image.size != (width, height):
-                msg = (
-                    f"a lossless tile is {image.size[0]}x{image.size[1]} in place of {width}x{height} pixels"
-                )
-                raise CorruptError(msg)
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         msg = f"a lossless tile cannot be decoded: {error}; the file is damaged"

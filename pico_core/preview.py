@@ -23,10 +23,10 @@ def make_preview(pixels: NDArray[np.uint8]) -> bytes | None:
     if height * width < SMALLEST_PICTURE:
         return None
     side = LARGE_SIDE if height * width >= LARGE_PICTURE else SIDE
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     scale = max(1, min(height, width) // (4 * side))  # a coarse first step: 16 pixels for one are plenty
     coarse = np.ascontiguousarray(pixels[..., 0] if channels == 1 else pixels)
-    image = Image.fromarray(coarse, mode).reduce(scale) if scale > 1 else Image.fromarray(coarse, mode)
+    image = Image.fromarray(coarse)
+    image = image.reduce(scale) if scale > 1 else image
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     if channels in (2, 4):
         white = Image.new("RGBA", image.size, "white")

@@ -24,6 +24,7 @@ ACTIVATION_BITS = 10  # fractional bits of an activation
 ACTIVATION_LIMIT = 2**20  # activations are clamped to +- this
 LEAK_NUMERATOR, LEAK_BITS = 102, 10  # the negative slope, 102/1024
 Z_LIMIT = 63  # hyperlatents lie in [-Z_LIMIT, Z_LIMIT]
+_SINGLE_THREAD_PRODUCTS = 250_000
 _EXACT_LIMIT = 2.0**53  # float64 holds every integer up to here
 
 
@@ -37,7 +38,14 @@ class IntegerLayer:
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(positions, inputs) of integral float64 -> (positions, outputs) of integral float64."""
-        return np.floor((x @ self.weight.T + self.bias) * 2.0**-self.shift)
+        sums = np.concatenate([rows @ self.weight.T for rows in self._pieces(x)])
+        return np.floor((sums + self.bias) * 2.0**-self.shift)
+
+    def _pieces(self, x: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        # The matrix library does not split products this small over threads: tiles already run side by side,
+        # and threads that wait for each other are slow on a busy machine.
+        rows = max(1, _SINGLE_THREAD_PRODUCTS // self.weight.size)
+        return [x[start : start + rows] for start in range(0, len(x), rows)]
 
     def check(self, input_limit: int, name: str) -> None:
         """Raise WeightsError unless every partial sum is exact for inputs up to `input_limit`."""
@@ -72,7 +80,7 @@ class ScalePath:
 def _activate(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Leaky ReLU with a slope of 102/1024, rounded down, and a clamp that keeps the next layer exact."""
     leaked = np.floor(np.minimum(x, 0) * LEAK_NUMERATOR * 2.0**-LEAK_BITS)
-    return np.clip(np.maximum(x, 0) + leaked, -ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+    return np.asarray(np.clip(np.maximum(x, 0) + leaked, -ACTIVATION_LIMIT, ACTIVATION_LIMIT))
 
 
 def _spread(x: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:

@@ -37,12 +37,29 @@ def test_screenshots_and_flat_colour_are_graphic(samples: Path) -> None:
 
 def test_a_damaged_lossless_tile_is_refused() -> None:
     payload = lossless.encode(np.arange(300, dtype=np.uint8).reshape(10, 10, 3), 1)
-    for damaged in (payload[:-5], payload[:12], b"", b"RIFF" + payload[8:], bytes(len(payload))):
-        with pytest.raises(CorruptError, match="cannot be decoded"):
+    for damaged in (
+        payload[:-5],
+        payload[:25],
+        payload[:12],
+        b"",
+        b"RIFF" + payload[8:],
+        bytes(len(payload)),
+    ):
+        with pytest.raises(CorruptError, match="a lossless tile"):
             lossless.decode(damaged, 10, 10, 3)
 
 
 def test_a_lossless_tile_of_another_size_is_refused() -> None:
     payload = lossless.encode(np.zeros((10, 10, 3), np.uint8), 1)
-    with pytest.raises(CorruptError, match="10x10 in place of 11x10"):
+    with pytest.raises(CorruptError, match="not WebP lossless of 11x10"):
         lossless.decode(payload, 10, 11, 3)
+
+
+def test_a_lossless_tile_that_claims_to_be_huge_is_refused_before_it_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    payload = bytearray(lossless.encode(np.zeros((10, 10, 3), np.uint8), 1))
+    payload[21:25] = (16_382 | 16_382 << 14).to_bytes(4, "little")
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("the decoder saw the file"))
+    with pytest.raises(CorruptError, match="not WebP lossless of 10x10"):
+        lossless.decode(bytes(payload), 10, 10, 3)
