@@ -47,3 +47,8 @@ def photo(samples: Path) -> NDArray[np.uint8]:
 def codec() -> LearnedCodec:
     """The learned codec with the weights that ship."""
     return codec_for(registry.get(registry.default_id()))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the fuzz targets run."""
+    parser.addoption("--fuzz-seconds", type=float, default=60, help="seconds that each fuzz target runs")

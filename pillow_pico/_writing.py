@@ -1,0 +1,176 @@
+"""Saving: a Pillow image, its metadata and the caller's options become the bytes of a .pico file."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from pico_core.container import Metadata
+
+_OPTIONS: dict[str, tuple[type, ...]] = {
+    "quality": (int,),
+    "level": (int, float),
+    "target_bytes": (int,),
+    "lossless": (int,),
+    "effort": (int,),
+    "preview": (bool, bytes),
+}
+_GREY_MODES = frozenset({"1", "L", "LA", "La"})
+_COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX"})
+_OTHER_COLOUR_SPACES = frozenset({"CMYK", "YCbCr", "HSV", "LAB"})
+_ICC_COLOUR_SPACE = slice(16, 20)
+
+
+def to_bytes(im: Image.Image, **options: Any) -> bytes:
+    """Encode an image to the bytes of a .pico file; `options` are those of `im.save("x.pico", ...)`.
+
+    `Image.save` empties the target before the encoder runs. Where an existing file must survive an error,
+    encode with this function and write the bytes when they are there.
+
+    Raises ValueError or TypeError for a bad option or an impossible size, OSError for a mode that the format
+    cannot hold and for network weights that are missing.
+    """
+    from pico_core import encode
+    from pico_core.errors import ImageTooLargeError, InvalidImageError, OptionError, PicoError
+
+    if 0 in im.size:
+        msg = f"cannot write an empty image ({im.width} x {im.height} pixels) as PICO"
+        raise ValueError(msg)
+    mode = _stored_mode(im)
+    metadata = _metadata(im, options)
+    given = _given(options)
+    try:
+        return encode(_pixels(im, mode), metadata=metadata, **given)
+    except (OptionError, InvalidImageError, ImageTooLargeError) as error:
+        raise ValueError(str(error)) from error
+    except PicoError as error:
+        msg = f"cannot write the image as PICO: {error}"
+        raise OSError(msg) from error
+
+
+def save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Write one image, once it is encoded in memory. Pillow calls this for `im.save("x.pico")`."""
+    if im.encoderinfo.get("append"):
+        msg = "cannot append to a PICO file: it holds one picture"
+        raise ValueError(msg)
+    _write(fp, to_bytes(im, **im.encoderinfo))
+
+
+def _write(fp: IO[bytes], data: bytes) -> None:
+    """Write all of the data now, past the buffer of a real file.
+
+    On a full disk Pillow closes the file and then removes it. Data left in the buffer would make that closing
+    fail too, and half a file would stay.
+    """
+    raw = getattr(fp, "raw", None)
+    if not isinstance(raw, io.RawIOBase):
+        fp.write(data)
+        return
+    fp.flush()
+    rest = memoryview(data)
+    while rest:
+        rest = rest[_written(raw, rest) :]
+    if fp.seekable():
+        fp.seek(raw.tell())  # the buffer's own idea of the position is stale
+
+
+def _written(raw: io.RawIOBase, data: memoryview) -> int:
+    count = raw.write(data)
+    if count is None:
+        msg = "the file takes no data now; it must be opened in blocking mode"
+        raise BlockingIOError(msg)
+    return count
+
+
+def save_all(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Write the only frame; several raise ValueError. Pillow calls this for `save_all=True`."""
+    if getattr(im, "n_frames", 1) > 1 or im.encoderinfo.get("append_images"):
+        msg = "cannot write several frames as PICO: it holds one picture; save each frame to its own file"
+        raise ValueError(msg)
+    save(im, fp, filename)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Keep the encoder's options, checked for type. None means the default; other names are ignored."""
+    given = {name: options[name] for name in _OPTIONS if options.get(name) is not None}
+    for name, value in given.items():
+        if not isinstance(value, _OPTIONS[name]):
+            kinds = " or ".join(kind.__name__ for kind in _OPTIONS[name])
+            msg = f"{name} must be {kinds}, not {value!r}"
+            raise TypeError(msg)
+    return given
+
+
+def _stored_mode(im: Image.Image) -> str:
+    """Choose the mode, of the four that the format holds, that loses nothing an 8-bit picture can show."""
+    if im.mode in _GREY_MODES:
+        return "LA" if im.has_transparency_data else "L"
+    if im.mode in _COLOUR_MODES:
+        return "RGBA" if im.has_transparency_data else "RGB"
+    if im.mode in _OTHER_COLOUR_SPACES:
+        return "RGB"
+    msg = (
+        f"cannot write mode {im.mode} as PICO, which holds 8 bits a sample: bring the values to 0..255 first"
+    )
+    if im.mode.startswith("I;16"):
+        msg += ", for example with im.point(lambda value: value / 256).convert('L')"
+    raise OSError(msg)
+
+
+def _pixels(im: Image.Image, mode: str) -> npt.NDArray[np.uint8]:
+    import numpy as np
+
+    return np.asarray(im if im.mode == mode else im.convert(mode))
+
+
+def _metadata(im: Image.Image, options: dict[str, Any]) -> Metadata:
+    from pico_core.container import Metadata
+
+    return Metadata(
+        exif=_exif(im, options),
+        xmp=_item(im, options, "xmp"),
+        icc=_icc_profile(im, options),
+    )
+
+
+def _item(im: Image.Image, options: dict[str, Any], name: str) -> bytes | None:
+    """Take metadata from the options if named there (None clears it), else what the image was opened with."""
+    data = options.get(name, im.info.get(name))
+    if isinstance(data, str) and name == "xmp":
+        data = data.encode()
+    if data is not None and not isinstance(data, bytes | bytearray | memoryview):
+        msg = f"{name} must be bytes, not {type(data).__name__}"
+        raise TypeError(msg)
+    return bytes(data) if data else None
+
+
+def _icc_profile(im: Image.Image, options: dict[str, Any]) -> bytes | None:
+    profile = _item(im, options, "icc_profile")
+    converted = im.mode in _OTHER_COLOUR_SPACES and "icc_profile" not in options
+    if profile and converted and profile[_ICC_COLOUR_SPACE] != b"RGB ":
+        return None  # it describes inks or L*a*b* values, and would make viewers misread the RGB stored
+    return profile
+
+
+def _exif(im: Image.Image, options: dict[str, Any]) -> bytes | None:
+    exif = options.get("exif")
+    if not isinstance(exif, Image.Exif):
+        return _item(im, options, "exif")
+    edited = exif.tobytes()
+    original = _item(im, {}, "exif")
+    if original and edited == _rewritten(original):
+        # Pillow's rewriting loses thumbnails and moves maker notes, so an unedited block travels as it came.
+        return original
+    return edited if len(edited) > len(Image.Exif().tobytes()) else None
+
+
+def _rewritten(original: bytes) -> bytes:
+    exif = Image.Exif()
+    exif.load(original)
+    return exif.tobytes()
