@@ -1,4 +1,4 @@
-"""Whatever is done to a file, reading it ends in pixels or in a PicoError: run with -m fuzz --fuzz-seconds N."""
+"""Whatever is done to a file, reading it ends in pixels or a PicoError: -m fuzz --fuzz-seconds N."""
 
 from __future__ import annotations
 

@@ -1,0 +1,420 @@
+"""The command pico-codec, as a user runs it, and the file handling behind it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from pico_codec import carried
+from pico_codec.cli import main
+from pico_codec.files import partial_file, remove_leftovers
+from pico_codec.source import Unsuitable, UnsuitableError, read_source, read_source_file
+from pico_core import Extra, PicoFile
+
+
+def pico_codec(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pico_codec", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def jpeg(im: Image.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    im.save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def train_pico(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo with EXIF and orientation 6, encoded by the command with its default options."""
+    path = tmp_path_factory.mktemp("encoded") / "train.pico"
+    done = pico_codec("encode", samples / "train.jpg", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(path) in done.stdout
+    return path
+
+
+@pytest.fixture(scope="module")
+def small_pico(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny lossless file, for everything that needs no networks."""
+    folder = tmp_path_factory.mktemp("small")
+    Image.linear_gradient("L").resize((40, 30)).save(folder / "small.png")
+    assert main(["encode", "--lossless", str(folder / "small.png"), str(folder / "small.pico")]) == 0
+    return folder / "small.pico"
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 16 kB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_photo_comes_back_with_its_metadata(samples: Path, train_pico: Path, tmp_path: Path) -> None:
+    with Image.open(samples / "train.jpg") as original:
+        pixels, exif = np.asarray(original), original.info["exif"]
+    assert train_pico.stat().st_size < (samples / "train.jpg").stat().st_size / 2
+    for name in ("out.png", "out.jpg", "out.webp"):
+        assert pico_codec("decode", train_pico, tmp_path / name).returncode == 0
+        with Image.open(tmp_path / name) as decoded:
+            assert decoded.size == original.size, (
+                "the picture must not be turned: the EXIF tag still says how"
+            )
+            assert decoded.info["exif"].removeprefix(b"Exif\0\0") == exif.removeprefix(b"Exif\0\0")
+            error = np.abs(np.asarray(decoded).astype(float) - pixels).mean()
+        assert error < 12
+
+
+def test_region_equals_the_same_part_of_the_whole(train_pico: Path, tmp_path: Path) -> None:
+    box = (500, 100, 640, 300)
+    assert main(["decode", str(train_pico), str(tmp_path / "all.png"), "--precision", "float32"]) == 0
+    region = ["--region", ",".join(map(str, box)), "--precision", "float32"]
+    assert main(["decode", str(train_pico), str(tmp_path / "part.png"), *region]) == 0
+    with Image.open(tmp_path / "all.png") as whole, Image.open(tmp_path / "part.png") as part:
+        np.testing.assert_array_equal(np.asarray(part), np.asarray(whole.crop(box)))
+
+
+def test_target_bytes_are_kept(samples: Path, tmp_path: Path) -> None:
+    with Image.open(samples / "train.jpg") as photo:
+        photo.crop((0, 0, 256, 256)).save(tmp_path / "crop.png")
+    assert (
+        main(["encode", str(tmp_path / "crop.png"), str(tmp_path / "crop.pico"), "--target-bytes", "4000"])
+        == 0
+    )
+    assert 2000 < (tmp_path / "crop.pico").stat().st_size <= 4000
+
+
+def test_every_metadata_segment_of_a_jpeg_returns(samples: Path, tmp_path: Path) -> None:
+    """dunes.jpg has EXIF, XMP and IPTC."""
+    original = (samples / "dunes.jpg").read_bytes()
+    assert main(["encode", "--lossless", str(samples / "dunes.jpg"), str(tmp_path / "dunes.pico")]) == 0
+    assert main(["decode", str(tmp_path / "dunes.pico"), str(tmp_path / "dunes.jpg")]) == 0
+    again = (tmp_path / "dunes.jpg").read_bytes()
+    with Image.open(io.BytesIO(original)) as one, Image.open(io.BytesIO(again)) as other:
+        assert other.info["exif"] == one.info["exif"]
+        assert other.info["xmp"] == one.info["xmp"]
+    kept = carried.from_jpeg(again, has_icc=False)[0]
+    assert kept == carried.from_jpeg(original, has_icc=False)[0]
+    assert any(extra.name == "JPEG APP13" and b"8BIM" in extra.data for extra in kept)
+
+
+def test_metadata_that_the_output_cannot_hold_are_named(
+    samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(samples / "train.jpg") as photo:
+        photo.crop((0, 0, 64, 48)).save(tmp_path / "small.jpg", exif=photo.info["exif"], comment=b"hello")
+    assert main(["encode", "--lossless", str(tmp_path / "small.jpg"), str(tmp_path / "small.pico")]) == 0
+    assert main(["decode", str(tmp_path / "small.pico"), str(tmp_path / "small.bmp")]) == 0
+    assert "cannot carry EXIF, JPEG COM" in capsys.readouterr().err
+
+
+def test_alpha_comes_back_exactly(tmp_path: Path) -> None:
+    im = Image.effect_noise((50, 40), 60).convert("RGB")
+    im.putalpha(Image.linear_gradient("L").resize(im.size))
+    im.save(tmp_path / "in.png")
+    assert main(["encode", str(tmp_path / "in.png"), str(tmp_path / "x.pico")]) == 0
+    assert main(["decode", str(tmp_path / "x.pico"), str(tmp_path / "out.png")]) == 0
+    with Image.open(tmp_path / "out.png") as out:
+        assert out.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(out)[..., 3], np.asarray(im)[..., 3])
+
+
+def test_existing_output_survives_without_force(
+    small_pico: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "holiday.png"
+    target.write_bytes(b"precious")
+    assert main(["decode", str(small_pico), str(target)]) == 1
+    assert target.read_bytes() == b"precious"
+    assert f"pico-codec: {target}: exists already" in capsys.readouterr().err
+    assert main(["decode", str(small_pico), str(target), "--force"]) == 0
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_input_is_never_its_own_output(small_pico: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.pico"
+    copy.write_bytes(small_pico.read_bytes())
+    assert main(["encode", str(copy), str(copy), "--force"]) == 1
+    (tmp_path / "link.pico").symlink_to(copy)
+    assert main(["encode", str(copy), str(tmp_path / "link.pico"), "--force"]) == 1
+    assert copy.read_bytes() == small_pico.read_bytes()
+
+
+def test_damaged_input_leaves_nothing_behind(
+    samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cut.jpg").write_bytes((samples / "train.jpg").read_bytes()[:60_000])
+    assert main(["encode", str(tmp_path / "cut.jpg"), str(tmp_path / "cut.pico")]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.jpg"]
+    assert f"pico-codec: {tmp_path / 'cut.jpg'}: image file is truncated" in capsys.readouterr().err
+
+
+def test_full_disk_leaves_nothing_behind(tiny_disk: Path, tmp_path: Path) -> None:
+    Image.effect_noise((300, 200), 90).save(tmp_path / "noise.png")
+    done = pico_codec("encode", "--lossless", tmp_path / "noise.png", tiny_disk / "noise.pico")
+    assert done.returncode == 1
+    assert "noise.pico: cannot be written: No space left on device" in done.stderr
+    assert not list(tiny_disk.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["encode", "a.jpg"],
+        ["encode", "a.jpg", "b.pico", "--quality", "101"],
+        ["encode", "a.jpg", "b.pico", "--quality", "50", "--lossless"],
+        ["encode", "a.jpg", "b.pico", "--effort", "3"],
+        ["encode", "a.jpg", "b.pico", "--target-bytes", "0"],
+        ["decode", "a.pico", "b.png", "--region", "1,2,3"],
+        ["decode", "a.pico", "b.png", "--precision", "float16"],
+        ["info"],
+        ["polish", "a.jpg"],
+    ],
+)
+def test_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
+    assert main(arguments) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["encode", "missing.jpg", "b.pico"], "missing.jpg: no such file or directory"),
+        (["encode", "small.pico", "b.png"], "b.png: is not named *.pico; call the output so"),
+        (["encode", "small.pico", "nowhere/b.pico"], "there is no folder nowhere; create it first"),
+        (
+            ["encode", "text.txt", "b.pico"],
+            "text.txt: not a picture in a format that Pillow reads; convert it",
+        ),
+        (["decode", "text.txt", "b.png"], "only .pico files can be read here"),
+        (["decode", "small.pico", "b.doc"], "b.doc: .doc is not an output format; .png always works"),
+        (["decode", "small.pico", "b.pico"], ".png always works"),
+        (
+            ["decode", "small.pico", "b.png", "--region", "0,0,41,30"],
+            "leaves the picture of 40x30 pixels; choose",
+        ),
+        (["decode", "cut.pico", "b.png"], "cut.pico: "),
+        (["verify", "folder"], "folder: is a directory"),
+    ],
+)
+def test_failure_says_what_is_wrong_with_which_file(
+    arguments: list[str],
+    message: str,
+    small_pico: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("small.pico").write_bytes(small_pico.read_bytes())
+    Path("cut.pico").write_bytes(small_pico.read_bytes()[:-3])
+    Path("text.txt").write_text("not a picture")
+    Path("folder").mkdir()
+    before = sorted(Path().iterdir())
+    assert main(arguments) == 1
+    output = capsys.readouterr()
+    assert message in output.err
+    assert output.err.startswith("pico-codec: ")
+    assert output.err.count("\n") == 1, "one line a problem"
+    assert sorted(Path().iterdir()) == before
+
+
+def test_info_as_json(train_pico: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json", str(train_pico)]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)
+    assert (facts["width"], facts["height"], facts["channels"]) == (640, 480, 3)
+    assert (facts["quality"], facts["model_installed"]) == (60, True)
+    assert sum(facts["tiles"].values()) == 2
+    assert facts["bytes"] == train_pico.stat().st_size
+    assert facts["exif_bytes"] == 10_836
+
+
+def test_info_for_people_goes_on_after_a_bad_file(
+    small_pico: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.pico").write_bytes(b"\0\0\0\x18ftypheic")
+    assert main(["info", str(tmp_path / "bad.pico"), str(small_pico)]) == 1
+    output = capsys.readouterr()
+    assert "40 x 30, grey" in output.out
+    assert "lossless" in output.out
+    assert "bad.pico" in output.err
+
+
+def test_verify_names_the_damaged_file_only(
+    train_pico: Path, small_pico: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(train_pico.read_bytes())
+    content[-1000] ^= 1
+    (tmp_path / "flipped.pico").write_bytes(content)
+    assert main(["verify", str(tmp_path / "flipped.pico"), str(small_pico)]) == 1
+    output = capsys.readouterr()
+    assert output.out == f"{small_pico}: fine\n"
+    assert "flipped.pico" in output.err
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_looking_into_files_never_imports_torch(command: str, train_pico: Path) -> None:
+    program = (
+        "import sys; from pico_codec.cli import main; code = main(sys.argv[1:]); "
+        "sys.exit(code or 10 * ('torch' in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, command, str(train_pico)], capture_output=True, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_leftovers_go_and_files_at_work_stay(tmp_path: Path) -> None:
+    (tmp_path / ".0123456789abcdef.pico-part").write_bytes(b"left by a killed process")
+    (tmp_path / "photo.pico-part").write_bytes(b"not hidden, so not ours")
+    with (tmp_path / ".fedcba9876543210.pico-part").open("wb") as at_work:
+        fcntl.flock(at_work, fcntl.LOCK_EX)
+        assert remove_leftovers(tmp_path) == 1
+        left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".fedcba9876543210.pico-part", "photo.pico-part"]
+
+
+def test_partial_file_vanishes_unless_published(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), partial_file(tmp_path) as partial:
+        partial.stream.write(b"half")
+        assert partial.path.parent == tmp_path
+        1 / 0  # noqa: B018 (anything that goes wrong)
+    assert not list(tmp_path.iterdir())
+    with partial_file(tmp_path) as partial:
+        partial.stream.write(b"whole")
+        partial.publish(tmp_path / "file", overwrite=False)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"whole")]
+
+
+def test_partial_file_never_replaces_what_appeared_meanwhile(tmp_path: Path) -> None:
+    with partial_file(tmp_path) as partial:
+        partial.stream.write(b"late")
+        (tmp_path / "file").write_bytes(b"first")
+        with pytest.raises(FileExistsError):
+            partial.publish(tmp_path / "file", overwrite=False)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"first")]
+
+
+segments = st.lists(
+    st.builds(
+        Extra,
+        st.sampled_from(["JPEG COM", "JPEG APP3", "JPEG APP13", "JPEG APP15", "JPEG APP0", "JPEG APP2"]),
+        st.just("application/octet-stream"),
+        st.binary(min_size=1, max_size=300) | st.just(b"\xff\xd9" * 9) | st.just(b"\0" * 65_533),
+    ),
+    max_size=6,
+)
+
+
+@given(segments, st.binary(max_size=40))
+def test_carried_jpeg_segments_survive_going_there_and_back(extras: list[Extra], tail: bytes) -> None:
+    extras = [e for e in extras if not e.data.startswith((b"JFIF\0", b"MPF\0", b"ICC_PROFILE\0"))]
+    trailer = [Extra("JPEG trailer", "application/octet-stream", tail + b"!")]
+    original = jpeg(Image.new("RGB", (9, 9), "red"), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0")
+    whole, others = carried.into_jpeg(original, [*extras, *trailer])
+    assert not others
+    found, left_behind = carried.from_jpeg(whole, has_icc=True)
+    assert left_behind is None
+    assert list(found) == [*extras, *trailer]
+    assert read_source(whole).pixels.shape == (9, 9, 3)
+
+
+@given(st.binary(max_size=400))
+def test_damaged_pictures_never_crash_the_search_for_metadata(noise: bytes) -> None:
+    carried.from_jpeg(b"\xff\xd8" + noise, has_icc=False)
+    carried.from_png(b"\x89PNG\r\n\x1a\n" + noise)
+    carried.from_webp(b"RIFF\x40\x00\x00\x00WEBP" + noise)
+
+
+def test_png_text_is_carried(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Author", "me")
+    texts.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+    Image.new("L", (8, 8)).save(tmp_path / "a.png", pnginfo=texts, dpi=(300, 300))
+    assert main(["encode", "--lossless", str(tmp_path / "a.png"), str(tmp_path / "a.pico")]) == 0
+    with PicoFile(tmp_path / "a.pico") as file:
+        assert file.metadata.xmp == b"<x:xmpmeta/>"
+        names = {extra.name: extra.data for extra in file.metadata.extras}
+    assert names["PNG tEXt"] == b"Author\0me"
+    assert "PNG pHYs" in names
+
+
+def test_long_trailer_is_named_and_short_one_carried() -> None:
+    photo = jpeg(Image.new("RGB", (16, 16)))
+    assert read_source(photo + b"\0" * 9).metadata.extras == ()
+    (extra,) = read_source(photo + b"SEFH...SEFT").metadata.extras
+    assert (extra.name, extra.data) == ("JPEG trailer", b"SEFH...SEFT")
+    assert "motion photo" in (read_source(photo + b"\0\0\0\x18ftypmp42" * 9999).left_behind or "")
+
+
+def test_second_picture_of_a_multi_picture_file_is_named(tmp_path: Path) -> None:
+    pictures = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    pictures[0].save(tmp_path / "two.jpg", "MPO", save_all=True, append_images=pictures[1:])
+    source = read_source_file(tmp_path / "two.jpg")
+    assert source.pixels.shape == (32, 32, 3)
+    assert "further pictures" in (source.left_behind or "")
+
+
+def unsuitable_pictures() -> Iterator[tuple[bytes, Unsuitable]]:
+    frames = [Image.new("L", (8, 8), level) for level in (0, 200)]
+    animation = io.BytesIO()
+    frames[0].save(animation, "WEBP", save_all=True, append_images=frames[1:])
+    deep = io.BytesIO()
+    Image.new("I;16", (8, 8), 40_000).save(deep, "PNG")
+    yield b"just text", Unsuitable.NOT_A_PICTURE
+    yield animation.getvalue(), Unsuitable.SEVERAL_PICTURES
+    yield deep.getvalue(), Unsuitable.DEEP
+    yield jpeg(Image.new("CMYK", (8, 8))), Unsuitable.COLOUR_SPACE
+
+
+@pytest.mark.parametrize(("data", "reason"), list(unsuitable_pictures()))
+def test_what_a_pico_file_cannot_hold_is_refused_with_a_reason(data: bytes, reason: Unsuitable) -> None:
+    with pytest.raises(UnsuitableError) as caught:
+        read_source(data)
+    assert caught.value.reason == reason
+
+
+def test_sixteen_bit_colour_png_is_refused() -> None:
+    """Pillow reads such a file as 8-bit RGB and does not tell."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    rows = zlib.compress(b"\0" + bytes(range(12)))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    with Image.open(io.BytesIO(png)) as im:
+        assert im.mode == "RGB"
+    with pytest.raises(UnsuitableError, match="more than 8 bits"):
+        read_source(png)
+
+
+def test_samples_are_read_unchanged(samples: Path) -> None:
+    """Reading must not alter a source: the same bytes before and after."""
+    for path in sorted(samples.glob("*.jpg")):
+        before = hashlib.sha256(path.read_bytes()).digest()
+        source = read_source_file(path)
+        with Image.open(path) as im:
+            assert source.metadata.exif == im.info["exif"]
+            assert source.pixels.shape == (im.height, im.width, 3)
+        assert hashlib.sha256(path.read_bytes()).digest() == before
