@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import reference_tile_decoder
 from numpy.typing import NDArray
 
 from pico_core.codec import LearnedCodec
 from pico_core.tiling import Grid
-
-import reference_tile_decoder
 
 
 @pytest.mark.parametrize("level", [0.0, 2.49, 7.0])

@@ -21,6 +21,7 @@ from .layers import LEAK, join_cells, split_cells
 from .model import LOG_STEP_LIMIT
 
 SYMBOL_LIMIT = 32_767
+_HAS_ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 def best_precision() -> str:
@@ -43,6 +44,11 @@ class _Conv:
     stride: int = 1
 
     def __call__(self, x: Tensor) -> Tensor:
+        if _HAS_ONEDNN:
+            # conv2d would hand single-threaded 1x1 convolutions in float32 to another library, which was
+            # measured at less than half the speed of this one (python -m pico_bench.convolutions).
+            stride = (self.stride, self.stride)
+            return torch.mkldnn_convolution(x, self.weight, self.bias, (0, 0), stride, (1, 1), 1)
         return F.conv2d(x, self.weight, self.bias, stride=self.stride)
 
 
