@@ -36,6 +36,7 @@ _LOOKAHEAD = 2  # tiles that wait, beyond one for every worker
 S = TypeVar("S")
 T = TypeVar("T")
 Profile = dict[str, float]
+_profile_lock = threading.Lock()
 
 
 @contextmanager
@@ -49,7 +50,8 @@ def timed(profile: Profile | None, part: str) -> Iterator[None]:
         return
     start = time.perf_counter()
     yield
-    profile[part] = profile.get(part, 0.0) + time.perf_counter() - start
+    with _profile_lock:
+        profile[part] = profile.get(part, 0.0) + time.perf_counter() - start
 
 
 class LearnedCodec:

@@ -50,7 +50,7 @@ def test_picture_comes_back_alike_and_smaller(coded: tuple[Image.Image, bytes]) 
 
 def test_real_photo_comes_back_alike_and_smaller(samples: Path, tmp_path: Path) -> None:
     path = tmp_path / "train.pico"
-    with Image.open(samples / "train.jpg") as photo:
+    with Image.open(samples / "lake.jpg") as photo:
         photo.crop((100, 60, 420, 300)).save(path, quality=60)
         with Image.open(path) as again:
             assert again.size == (320, 240)

@@ -27,7 +27,7 @@ SAMPLES = HERE.parents[1] / "samples"
 
 def sources() -> dict[str, tuple[NDArray[np.uint8], float]]:
     """Name -> pixels and level: two tiles of colour, grey, alpha, a graphic tile beside a learned one."""
-    with Image.open(SAMPLES / "valley.jpg") as image:
+    with Image.open(SAMPLES / "mountain.jpg") as image:
         photo = np.asarray(image.convert("RGB").resize((560, 373), Image.Resampling.LANCZOS))
     with Image.open(SAMPLES / "screenshot.png") as image:
         graphic = np.asarray(image.convert("RGB"))[:128, :504]

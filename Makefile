@@ -1,0 +1,72 @@
+# Everything starts here: `make` explains, `make demo` shows the codec at work, `make test` checks the project.
+# The only needs are Python 3.11 or later with its venv module, and an internet connection for the first run.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := demo-output
+PHOTO  := osprey
+
+# The first interpreter that is new enough. Override: make demo PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+# PyPI's torch for Linux brings several gigabytes of GPU libraries that this project never uses; the CPU build
+# is a tenth of that. A machine whose pip already has an index or wheel folder of its own is left to it.
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+PIP_INSTALL  = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt \
+	$$(sh -c 'test "$$(uname -s)" = Linux || exit 0; \
+	$(BIN)/python -m pip config list | grep -E "(index-url|find-links|no-index)=" >/dev/null || \
+	echo "--extra-index-url $(TORCH_INDEX)"')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint install clean
+
+help:
+	@echo "pillow-pico: the .pico picture format for Pillow and for photo libraries"
+	@echo
+	@echo "  make demo     install into $(VENV), shrink the photographs of samples/ and show what it saved"
+	@echo "  make test     ruff, mypy and the tests"
+	@echo "  make lint     ruff and mypy only"
+	@echo "  make install  install into $(VENV) and nothing more"
+	@echo "  make clean    remove $(VENV), $(DEMO) and caches"
+
+demo: $(VENV)/.installed
+	@rm -rf $(DEMO) && mkdir $(DEMO) && cp samples/*.jpg samples/*.png $(DEMO)/
+	@echo "Shrinking a copy of samples/ in $(DEMO)/; every original stays as it is."
+	@echo
+	@$(BIN)/pico-library shrink $(DEMO)
+	@$(BIN)/pico-codec decode $(DEMO)/$(PHOTO).jpg.pico $(DEMO)/$(PHOTO)-from-pico.png
+	@echo
+	@echo "See for yourself"
+	@echo "  decoded:            $(DEMO)/$(PHOTO)-from-pico.png"
+	@echo "  the original:       $(DEMO)/$(PHOTO).jpg"
+	@echo "  what a file holds:  $(BIN)/pico-codec info $(DEMO)/$(PHOTO).jpg.pico"
+	@echo "  your own photos:    $(BIN)/pico-library shrink --dry-run FOLDER"
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-for-tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+install: $(VENV)/.installed
+
+# The project's own build needs are installed first and build isolation is off, so that they too have exact versions.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one, or say make PYTHON=..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) (first time: about 200 MB to download) ..."
+	@$(PIP_INSTALL) hatchling editables
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-for-tests: $(VENV)/.installed
+	@echo "Installing what the tests need ..."
+	@$(PIP_INSTALL) --no-build-isolation --editable ".[test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

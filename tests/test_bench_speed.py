@@ -1,0 +1,80 @@
+"""The speed measurement: its picture, its numbers, and its tables."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pico_bench.measure import PILLOW_OPTIONS
+from pico_bench.picture import mosaic
+from pico_bench.speed import PARTS, as_text
+
+
+@pytest.fixture(scope="module")
+def results(samples: Path) -> dict[str, Any]:
+    """One real run of everything, on a small photograph."""
+    command = [sys.executable, "-m", "pico_bench.speed", "--json", "--runs", "1"]
+    done = subprocess.run(
+        [*command, "--image", str(samples / "lake.jpg")], capture_output=True, text=True, check=True
+    )
+    numbers: dict[str, Any] = json.loads(done.stdout)
+    return numbers
+
+
+def test_every_codec_is_measured_in_the_same_run(results: dict[str, Any]) -> None:
+    assert list(results["codecs"]) == [*PILLOW_OPTIONS, "pico"]
+    assert (results["picture"]["width"], results["picture"]["height"]) == (578, 771)
+    for result in results["codecs"].values():
+        for operation in ("encode", "decode"):
+            assert result[operation]["seconds"] > 0
+            assert result[operation]["peak_bytes"] > 640 * 480 * 3
+    assert results["codecs"]["WebP"]["encode"]["ratio"] == 1
+    assert 1000 < results["codecs"]["pico"]["encode"]["bytes"] < 640 * 480
+
+
+def test_time_is_split_into_the_parts_of_the_codec(results: dict[str, Any]) -> None:
+    for operation in ("encode", "decode"):
+        measured = results["codecs"]["pico"][operation]
+        assert set(measured["parts"]) <= set(PARTS)
+        assert {"networks", "entropy coding", "container"} <= set(measured["parts"])
+        assert measured["start_up"] > 0
+
+
+def test_tables_name_every_codec_and_part(results: dict[str, Any]) -> None:
+    text = as_text(results)
+    for word in ("JPEG q75", "WebP q75", "AVIF/s6 q60", "AVIF/s8 q60", ".pico q60", *PARTS, "start-up"):
+        assert word in text
+
+
+def test_missing_picture_is_an_error_not_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pico_bench.speed", "--image", str(tmp_path / "missing.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pico_bench.speed: FileNotFoundError")
+    assert "Traceback" not in done.stderr
+
+
+def test_mosaic_has_the_size_asked_for_and_many_different_windows() -> None:
+    picture = mosaic(12)
+    assert (picture.width, picture.height) == (4000, 3000)
+    pixels = np.asarray(picture)
+    windows = {
+        pixels[top : top + 256, left : left + 384].tobytes()
+        for top in range(0, 2816, 256)
+        for left in range(0, 3840, 384)
+    }
+    assert len(windows) > 90
+    assert picture.info["exif"].startswith(b"Exif")
+
+
+def test_mosaic_of_no_photographs_says_what_to_do(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "not-a-photo.png")
+    with pytest.raises(FileNotFoundError, match="--image"):
+        mosaic(1, tmp_path)

@@ -1,0 +1,1 @@
+"""Measurements of the codec; every number that the project states comes from here."""

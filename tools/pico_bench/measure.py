@@ -1,0 +1,188 @@
+"""One measurement in a process of its own, so that its peak of memory is nobody else's; run by `speed`.
+
+The job comes as JSON in the only argument, the result goes to standard output as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PILLOW_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"format": "JPEG", "quality": 75},
+    "WebP": {"format": "WEBP", "quality": 75},
+    "AVIF speed 6": {"format": "AVIF", "quality": 60, "speed": 6},
+    "AVIF speed 8": {"format": "AVIF", "quality": 60, "speed": 8},
+}
+PICO = "pico"
+PICO_QUALITY = 60
+_OPENINGS = 30
+
+
+def main() -> int:
+    """Do the job and print its result."""
+    job = json.loads(sys.argv[1])
+    _limit_processors(job["threads"])
+    jobs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "picture": _picture,
+        "hold": _hold,
+        "encode": _encode,
+        "decode": _decode,
+        "open": _open,
+        "import": _import,
+    }
+    print(json.dumps(jobs[job["operation"]](job)))
+    return 0
+
+
+def peak_bytes() -> int:
+    """Most memory that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _limit_processors(count: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
+def _picture(job: dict[str, Any]) -> dict[str, Any]:
+    """Write the picture to measure on as BMP, which loads fast, and its EXIF beside it."""
+    from PIL import Image
+
+    from pico_bench.picture import mosaic
+
+    picture = mosaic(job["megapixels"]) if job["image"] is None else Image.open(job["image"])
+    exif = picture.info.get("exif", b"")
+    picture.convert("RGB").save(job["path"], "BMP")
+    Path(job["path"] + ".exif").write_bytes(exif)
+    return {"width": picture.width, "height": picture.height}
+
+
+def _hold(job: dict[str, Any]) -> dict[str, Any]:
+    """Hold the picture and do nothing: the part of every peak that no codec is to blame for."""
+    _load(job["path"])
+    return {"peak_bytes": peak_bytes()}
+
+
+def _load(path: str) -> Any:
+    from PIL import Image
+
+    picture = Image.open(path)
+    picture.load()
+    exif = Path(path + ".exif").read_bytes()
+    if exif:
+        picture.info["exif"] = exif
+    return picture
+
+
+def _encode(job: dict[str, Any]) -> dict[str, Any]:
+    picture = _load(job["path"])
+    if job["codec"] == PICO:
+        import numpy as np
+
+        from pico_core import Metadata, encode
+
+        pixels = np.asarray(picture)
+        metadata = Metadata(exif=picture.info.get("exif"))
+
+        def run(profile: dict[str, float]) -> bytes:
+            return encode(pixels, quality=PICO_QUALITY, metadata=metadata, profile=profile)
+
+    else:
+        options = {**PILLOW_OPTIONS[job["codec"]], "exif": picture.info.get("exif", b"")}
+
+        def run(profile: dict[str, float]) -> bytes:
+            stream = io.BytesIO()
+            picture.save(stream, **options)
+            return stream.getvalue()
+
+    result, data = _repeat(job, run)
+    Path(job["output"]).write_bytes(data)
+    return {**result, "bytes": len(data)}
+
+
+def _decode(job: dict[str, Any]) -> dict[str, Any]:
+    data = Path(job["path"]).read_bytes()
+    if job["codec"] == PICO:
+        from pico_core import PicoFile
+
+        def run(profile: dict[str, float]) -> Any:
+            return PicoFile(data).decode(profile=profile)
+
+    else:
+        from PIL import Image
+
+        def run(profile: dict[str, float]) -> Any:
+            return Image.open(io.BytesIO(data)).load()
+
+    return _repeat(job, run)[0]
+
+
+def _repeat(job: dict[str, Any], run: Callable[[dict[str, float]], Any]) -> tuple[dict[str, Any], Any]:
+    """Run once to warm up and `runs` times for the median; the parts are those of the median run."""
+    start_up = _start_up() if job["codec"] == PICO else 0.0
+    result = run({})
+    timings = []
+    for _ in range(job["runs"]):
+        result = None  # the peak shall count one result, not this one and the one before
+        profile: dict[str, float] = {}
+        start = time.perf_counter()
+        result = run(profile)
+        timings.append((time.perf_counter() - start, profile))
+    timings.sort(key=lambda timing: timing[0])
+    seconds, parts = timings[len(timings) // 2]
+    return {"seconds": seconds, "parts": parts, "start_up": start_up, "peak_bytes": peak_bytes()}, result
+
+
+def _start_up() -> float:
+    """Seconds until the networks are ready: imports (torch above all) and the reading of the weights."""
+    start = time.perf_counter()
+    from pico_core import codec, registry
+
+    learned = codec.codec_for(registry.get(registry.default_id()))
+    learned.networks("auto")
+    _ = learned.tile_coder
+    return time.perf_counter() - start
+
+
+def _open(job: dict[str, Any]) -> dict[str, Any]:
+    """Open a file and read its size and EXIF, as a photo browser does with every file."""
+    from PIL import Image
+
+    import pillow_pico  # noqa: F401
+
+    def run() -> float:
+        start = time.perf_counter()
+        with Image.open(job["path"]) as picture:
+            _ = picture.size, dict(picture.getexif())
+        return time.perf_counter() - start
+
+    run()
+    seconds = statistics.median(run() for _ in range(_OPENINGS))
+    return {"seconds": seconds, "torch_imported": "torch" in sys.modules}
+
+
+def _import(job: dict[str, Any]) -> dict[str, Any]:
+    from PIL import Image
+
+    with contextlib.suppress(ImportError):
+        Image.preinit()
+    start = time.perf_counter()
+    import pillow_pico  # noqa: F401
+
+    return {"seconds": time.perf_counter() - start}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

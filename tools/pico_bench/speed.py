@@ -1,0 +1,159 @@
+"""`python -m pico_bench.speed`: time and memory of .pico beside JPEG, WebP and AVIF, on the same picture.
+
+Every codec and operation runs in a process of its own. This process only collects: it must stay small,
+because a child's peak of memory counts from that of the process that started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pico_bench.measure import PICO, PICO_QUALITY, PILLOW_OPTIONS
+
+REFERENCE = "WebP"
+OPENED = ("JPEG", REFERENCE, PICO)
+PARTS = ("networks", "entropy coding", "lossless coding", "container")
+THREADS = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; return 0, or 1 if a measurement failed."""
+    arguments = _parser().parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="pico-speed-") as folder:
+        try:
+            results = _measure_all(arguments, Path(folder))
+        except subprocess.CalledProcessError as error:
+            print(f"pico_bench.speed: {error.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            return 1
+    print(json.dumps(results, indent=2) if arguments.json else as_text(results))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pico_bench.speed", description=__doc__)
+    parser.add_argument("--megapixels", type=float, default=12.0, help="size of the mosaic (default 12)")
+    parser.add_argument("--runs", type=int, default=3, help="runs whose median counts (default 3)")
+    parser.add_argument("--image", type=Path, help="measure on this picture instead of a mosaic of samples/")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    return parser
+
+
+def _measure_all(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    picture = folder / "picture.bmp"
+    image = None if arguments.image is None else str(arguments.image.resolve())
+    size = _child(operation="picture", path=picture, megapixels=arguments.megapixels, image=image)
+    codecs: dict[str, Any] = {}
+    for codec in (*PILLOW_OPTIONS, PICO):
+        encoded = folder / f"encoded.{codec}"
+        runs = {"codec": codec, "runs": arguments.runs}
+        codecs[codec] = {
+            "encode": _child(operation="encode", path=picture, output=encoded, **runs),
+            "decode": _child(operation="decode", path=encoded, **runs),
+        }
+    _add_ratios(codecs)
+    return {
+        "picture": {**size, "source": image or "mosaic of samples/"},
+        "threads": THREADS,
+        "runs": arguments.runs,
+        "processor": _processor(),
+        "holding_the_picture_bytes": _child(operation="hold", path=picture)["peak_bytes"],
+        "codecs": codecs,
+        "open_seconds": {
+            c: _child(operation="open", path=folder / f"encoded.{c}")["seconds"] for c in OPENED
+        },
+        "import_seconds": statistics.median(_child(operation="import")["seconds"] for _ in range(5)),
+    }
+
+
+def _child(**job: Any) -> dict[str, Any]:
+    """Run one measurement in a new process."""
+    text = json.dumps({"threads": THREADS, **job}, default=str)
+    command = [sys.executable, "-m", "pico_bench.measure", text]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _add_ratios(codecs: dict[str, Any]) -> None:
+    for operation in ("encode", "decode"):
+        reference = codecs[REFERENCE][operation]["seconds"]
+        for results in codecs.values():
+            results[operation]["ratio"] = results[operation]["seconds"] / reference
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def as_text(results: dict[str, Any]) -> str:
+    """The results as tables for people."""
+    picture = results["picture"]
+    pixels = picture["width"] * picture["height"]
+    lines = [
+        f"{pixels / 1e6:.1f} megapixels ({picture['width']} x {picture['height']}, {picture['source']}), "
+        f"{results['threads']} threads, median of {results['runs']} runs",
+        f"on {results['processor']}",
+        "",
+        f"{'':14}{'bits/px':>8}{'encode':>11}{'x WebP':>8}{'peak':>9}{'decode':>11}{'x WebP':>8}{'peak':>9}",
+    ]
+    for codec, result in results["codecs"].items():
+        rate = 8 * result["encode"]["bytes"] / pixels
+        cells = "".join(_operation(result[operation]) for operation in ("encode", "decode"))
+        lines.append(f"{_title(codec):14}{rate:8.2f}{cells}")
+    held = _megabytes(results["holding_the_picture_bytes"])
+    lines += [f"Peaks count everything: a process that only holds the picture has {held}.", ""]
+    return "\n".join([*lines, *_pico_parts(results["codecs"][PICO]), "", *_openings(results)])
+
+
+def _title(codec: str) -> str:
+    options = PILLOW_OPTIONS.get(codec, {"quality": PICO_QUALITY})
+    return f"{'.pico' if codec == PICO else codec.replace(' speed ', '/s')} q{options['quality']}"
+
+
+def _operation(result: dict[str, Any]) -> str:
+    return f"{result['seconds']:9.3f} s{result['ratio']:8.2f}{_megabytes(result['peak_bytes']):>9}"
+
+
+def _pico_parts(pico: dict[str, Any]) -> list[str]:
+    lines = [".pico: seconds of work in each part, all threads together; the parts run side by side"]
+    lines += [f"  {part:18}{_part(pico, 'encode', part)}{_part(pico, 'decode', part)}" for part in PARTS]
+    start_up = (pico[operation]["start_up"] for operation in ("encode", "decode"))
+    lines.append(f"  {'start-up':18}" + "".join(f"{seconds:9.3f} s" for seconds in start_up))
+    return [
+        *lines,
+        "  (start-up: imports and reading the weights, once in a process, not in the times above)",
+    ]
+
+
+def _part(pico: dict[str, Any], operation: str, part: str) -> str:
+    return f"{pico[operation]['parts'].get(part, 0.0):9.3f} s"
+
+
+def _openings(results: dict[str, Any]) -> list[str]:
+    times = ", ".join(f"{_title(c).split()[0]} {1e3 * s:.2f} ms" for c, s in results["open_seconds"].items())
+    return [
+        f"Image.open, size and EXIF: {times}",
+        f"import pillow_pico, beyond Pillow's own: {1e3 * results['import_seconds']:.1f} ms",
+    ]
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Command `pico-codec`, and the handling of picture files that the library tools build on."""

@@ -1,0 +1,136 @@
+"""One picture file into another: to .pico, and from .pico to whatever Pillow writes, metadata included."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from pico_codec import carried
+from pico_codec.files import OutputError, check_output, write_whole
+from pico_codec.source import read_source_file
+from pico_core import Extra, Metadata, PicoFile, encode
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_EXIF_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF", "MPO"})
+_XMP_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "MPO"})
+_ICC_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF", "MPO"})
+#: The formats lose something at their default settings; a decoded picture should not lose twice.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90},
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of a file: sizes in bytes, pixels, and what the source held and the .pico file does not."""
+
+    before: int
+    after: int
+    pixels: int
+    left_behind: str | None
+
+
+def encode_file(source: Path, target: Path, options: Mapping[str, Any], *, overwrite: bool) -> Encoded:
+    """Encode a picture file as `target`; `options` are those of `pico_core.encode`.
+
+    Raises OutputError if the target must not be written, UnsuitableError if a .pico file cannot hold the
+    source, and `source.FILE_ERRORS`. After an error the target is as it was.
+    """
+    if target.suffix.lower() != ".pico":
+        msg = "is not named *.pico; call the output so"
+        raise OutputError(msg)
+    real = check_output(target, overwrite=overwrite)
+    _check_distinct(source, real)
+    picture = read_source_file(source)
+    data = encode(picture.pixels, metadata=picture.metadata, **options)
+    write_whole(real, data, overwrite=overwrite)
+    height, width = picture.pixels.shape[:2]
+    return Encoded(source.stat().st_size, len(data), width * height, picture.left_behind)
+
+
+def decode_file(
+    source: Path,
+    target: Path,
+    *,
+    region: tuple[int, int, int, int] | None,
+    precision: str,
+    overwrite: bool,
+) -> list[str]:
+    """Decode a .pico file, or the region (left, top, right, bottom) of it, in the format that `target` names.
+
+    Returns names of what the .pico file carries and the target's format cannot. Raises as `encode_file` does.
+    """
+    kind = _format_of(target)
+    real = check_output(target, overwrite=overwrite)
+    _check_distinct(source, real)
+    with PicoFile(source) as file:
+        pixels = (
+            file.decode(precision=precision)
+            if region is None
+            else file.decode_region(region, precision=precision)
+        )
+        metadata = file.metadata
+    mode = _MODES[pixels.shape[2]]
+    im = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
+    options, lost = _save_options(kind, metadata)
+    stream = io.BytesIO()
+    try:
+        im.save(stream, kind, **options)
+    except OSError as error:
+        msg = f"{kind} cannot hold {mode} pixels ({error}); choose .png or .webp"
+        raise OutputError(msg) from error
+    data = stream.getvalue()
+    extras: Sequence[Extra] = metadata.extras
+    if kind == "JPEG":
+        data, extras = carried.into_jpeg(data, extras)
+    write_whole(real, data, overwrite=overwrite)
+    return [*lost, *(extra.name for extra in extras)]
+
+
+def _format_of(target: Path) -> str:
+    Image.init()
+    kind = Image.registered_extensions().get(target.suffix.lower())
+    if kind is None or kind not in Image.SAVE or kind == "PICO":
+        msg = f"{target.suffix or 'a name without an extension'} is not an output format; .png always works"
+        raise OutputError(msg)
+    return kind
+
+
+def _check_distinct(source: Path, target: Path) -> None:
+    if target.exists() and source.exists() and target.samefile(source):
+        msg = "is the input itself; choose another output"
+        raise OutputError(msg)
+
+
+def _save_options(kind: str, metadata: Metadata) -> tuple[dict[str, Any], list[str]]:
+    """Options that make Pillow write the metadata, and names of the items that the format cannot hold."""
+    options = dict(_SAVE_OPTIONS.get(kind, {}))
+    lost = []
+    if metadata.icc and kind in _ICC_WRITERS:
+        options["icc_profile"] = metadata.icc
+    elif metadata.icc:
+        lost.append("ICC profile")
+    if metadata.exif and kind in _EXIF_WRITERS:
+        options["exif"] = metadata.exif
+    elif metadata.exif:
+        lost.append("EXIF")
+    if metadata.xmp and kind in _XMP_WRITERS:
+        options.update(_xmp_option(kind, metadata.xmp))
+    elif metadata.xmp:
+        lost.append("XMP")
+    return options, lost
+
+
+def _xmp_option(kind: str, xmp: bytes) -> dict[str, Any]:
+    if kind != "PNG":
+        return {"xmp": xmp}
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "surrogateescape"))
+    return {"pnginfo": texts}

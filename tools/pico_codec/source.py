@@ -1,0 +1,145 @@
+"""A picture file of any format -> pixels, and every byte of metadata that it carries."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+import pillow_pico  # noqa: F401  (makes .pico files sources too)
+from pico_codec import carried
+from pico_core.container import Extra, Metadata
+from pico_core.errors import PicoError
+
+#: What Pillow may raise on a damaged file, and what the codec may.
+FILE_ERRORS = (
+    PicoError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    SyntaxError,
+    OverflowError,
+    struct.error,
+    MemoryError,
+    Image.DecompressionBombError,
+)
+
+_STORED_MODES = {
+    "1": ("L", "LA"),
+    "L": ("L", "LA"),
+    "LA": ("L", "LA"),
+    "La": ("L", "LA"),
+    "P": ("RGB", "RGBA"),
+    "PA": ("RGB", "RGBA"),
+    "RGB": ("RGB", "RGBA"),
+    "RGBA": ("RGB", "RGBA"),
+    "RGBa": ("RGB", "RGBA"),
+    "RGBX": ("RGB", "RGB"),
+    "YCbCr": ("RGB", "RGB"),
+}
+
+
+class Unsuitable(StrEnum):
+    """Why a file cannot become a .pico file."""
+
+    NOT_A_PICTURE = "not a picture in a format that Pillow reads"
+    SEVERAL_PICTURES = "animation or several pages"
+    DEEP = "more than 8 bits a sample"
+    COLOUR_SPACE = "CMYK or another colour space that is not RGB or grey"
+
+
+class UnsuitableError(PicoError):
+    """The file is in order, but a .pico file cannot hold what it shows; `reason` says why."""
+
+    def __init__(self, reason: Unsuitable, hint: str) -> None:
+        super().__init__(f"{reason}; {hint}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture file, read whole.
+
+    `pixels` is uint8 (height, width, 1..4): grey, grey and alpha, RGB, or RGBA, not turned upright.
+    `left_behind` names what the file holds that `metadata` does not; None if that is nothing.
+    """
+
+    format: str
+    pixels: NDArray[np.uint8]
+    metadata: Metadata
+    left_behind: str | None
+
+
+def read_source(data: bytes) -> Source:
+    """Read the bytes of a picture file. Raises UnsuitableError, or one of FILE_ERRORS if they are damaged."""
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:
+        raise UnsuitableError(Unsuitable.NOT_A_PICTURE, "convert it to JPEG or PNG first") from error
+    with opened as im:
+        kind = im.format or "?"
+        extras, left_behind = _remainder(kind, data, im)
+        _check_frames(kind, im)
+        _check_depth(kind, data, im)
+        pixels = _pixels(im)
+        metadata = Metadata(
+            exif=_bytes(im, "exif"), xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"), extras=extras
+        )
+    return Source(kind, pixels, metadata, left_behind)
+
+
+def read_source_file(path: Path) -> Source:
+    """Read a picture file; see `read_source`. Raises OSError too."""
+    return read_source(path.read_bytes())
+
+
+def _remainder(kind: str, data: bytes, im: Image.Image) -> tuple[tuple[Extra, ...], str | None]:
+    """What the file carries beside pixels, EXIF, XMP and ICC, and in words what has to stay behind."""
+    if kind in ("JPEG", "MPO"):
+        return carried.from_jpeg(data, has_icc="icc_profile" in im.info)
+    if kind == "PNG":
+        return carried.from_png(data)
+    if kind == "WEBP":
+        return carried.from_webp(data)
+    if kind == "PICO":
+        return carried.from_pico(data)
+    return (), f"tags of a {kind} file other than EXIF, XMP and ICC" if kind == "TIFF" else None
+
+
+def _check_frames(kind: str, im: Image.Image) -> None:
+    # An MPO file is a photo with previews or a gain map behind it: `left_behind` tells of them.
+    if kind != "MPO" and getattr(im, "n_frames", 1) > 1:
+        raise UnsuitableError(Unsuitable.SEVERAL_PICTURES, "save each picture to a file of its own")
+
+
+def _check_depth(kind: str, data: bytes, im: Image.Image) -> None:
+    bits = data[24] if kind == "PNG" else 8  # Pillow reads 16-bit colour PNGs as 8-bit ones and does not tell
+    if kind == "TIFF":
+        bits = max(getattr(im, "tag_v2", {}).get(258, (8,)))
+    if bits > 8 or im.mode.startswith(("I", "F")):
+        raise UnsuitableError(Unsuitable.DEEP, "save it with 8 bits a sample first")
+    if im.mode not in _STORED_MODES:
+        raise UnsuitableError(Unsuitable.COLOUR_SPACE, "convert it to RGB first")
+
+
+def _pixels(im: Image.Image) -> NDArray[np.uint8]:
+    opaque, transparent = _STORED_MODES[im.mode]
+    mode = transparent if im.has_transparency_data else opaque
+    pixels = np.asarray(im if im.mode == mode else im.convert(mode))
+    return pixels.reshape(im.height, im.width, -1)
+
+
+def _bytes(im: Image.Image, key: str) -> bytes | None:
+    value = im.info.get(key)
+    if isinstance(value, str):
+        value = value.encode()
+    return value or None

@@ -1,0 +1,1 @@
+"""Command `pico-library`: shrinks a photo library without touching one original."""
