@@ -29,7 +29,7 @@ def results(samples: Path) -> dict[str, Any]:
 
 
 def test_every_codec_is_measured_in_the_same_run(results: dict[str, Any]) -> None:
-    assert list(results["codecs"]) == [*PILLOW_OPTIONS, "pico"]
+    assert list(results["codecs"]) == [*PILLOW_OPTIONS, "pico", "pico float32"]
     assert (results["picture"]["width"], results["picture"]["height"]) == (578, 771)
     for result in results["codecs"].values():
         for operation in ("encode", "decode"):
@@ -49,7 +49,16 @@ def test_time_is_split_into_the_parts_of_the_codec(results: dict[str, Any]) -> N
 
 def test_tables_name_every_codec_and_part(results: dict[str, Any]) -> None:
     text = as_text(results)
-    for word in ("JPEG q75", "WebP q75", "AVIF/s6 q60", "AVIF/s8 q60", ".pico q60", *PARTS, "start-up"):
+    for word in (
+        "JPEG q75",
+        "WebP q75",
+        "AVIF/s6 q60",
+        "AVIF/s8 q60",
+        ".pico q60",
+        ".pico/fp32 q60",
+        *PARTS,
+        "start-up",
+    ):
         assert word in text
 
 

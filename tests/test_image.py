@@ -63,6 +63,14 @@ def test_every_size_and_channel_count_comes_back(photo: Pixels, channels: int, s
     assert psnr(back, pixels) > 20
 
 
+@pytest.mark.parametrize("shape", [(2, 65_535, 3), (65_535, 1, 3)])
+def test_the_longest_sides_come_back(photo: Pixels, shape: tuple[int, int, int]) -> None:
+    pixels = np.resize(photo[300:302] if shape[0] == 2 else photo[:, 300:301], shape)
+    back = decode(encode(pixels, quality=30, effort=0))
+    assert back.shape == shape
+    assert psnr(back, pixels) > 20
+
+
 @settings(max_examples=15)
 @given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 4))
 def test_lossless_is_exact_at_any_size(width: int, height: int, channels: int) -> None:

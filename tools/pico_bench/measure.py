@@ -24,6 +24,7 @@ PILLOW_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF speed 8": {"format": "AVIF", "quality": 60, "speed": 8},
 }
 PICO = "pico"
+PICO_PRECISIONS = {PICO: "auto", "pico float32": "float32"}
 PICO_QUALITY = 60
 _OPENINGS = 30
 
@@ -88,16 +89,19 @@ def _load(path: str) -> Any:
 
 def _encode(job: dict[str, Any]) -> dict[str, Any]:
     picture = _load(job["path"])
-    if job["codec"] == PICO:
+    if job["codec"] in PICO_PRECISIONS:
         import numpy as np
 
         from pico_core import Metadata, encode
 
         pixels = np.asarray(picture)
         metadata = Metadata(exif=picture.info.get("exif"))
+        precision = PICO_PRECISIONS[job["codec"]]
 
         def run(profile: dict[str, float]) -> bytes:
-            return encode(pixels, quality=PICO_QUALITY, metadata=metadata, profile=profile)
+            return encode(
+                pixels, quality=PICO_QUALITY, metadata=metadata, precision=precision, profile=profile
+            )
 
     else:
         options = {**PILLOW_OPTIONS[job["codec"]], "exif": picture.info.get("exif", b"")}
@@ -114,11 +118,13 @@ def _encode(job: dict[str, Any]) -> dict[str, Any]:
 
 def _decode(job: dict[str, Any]) -> dict[str, Any]:
     data = Path(job["path"]).read_bytes()
-    if job["codec"] == PICO:
+    if job["codec"] in PICO_PRECISIONS:
         from pico_core import PicoFile
 
+        precision = PICO_PRECISIONS[job["codec"]]
+
         def run(profile: dict[str, float]) -> Any:
-            return PicoFile(data).decode(profile=profile)
+            return PicoFile(data).decode(precision=precision, profile=profile)
 
     else:
         from PIL import Image
@@ -131,7 +137,8 @@ def _decode(job: dict[str, Any]) -> dict[str, Any]:
 
 def _repeat(job: dict[str, Any], run: Callable[[dict[str, float]], Any]) -> tuple[dict[str, Any], Any]:
     """Run once to warm up and `runs` times for the median; the parts are those of the median run."""
-    start_up = _start_up() if job["codec"] == PICO else 0.0
+    precision = PICO_PRECISIONS.get(job["codec"])
+    start_up = 0.0 if precision is None else _start_up(precision)
     result = run({})
     timings = []
     for _ in range(job["runs"]):
@@ -145,13 +152,13 @@ def _repeat(job: dict[str, Any], run: Callable[[dict[str, float]], Any]) -> tupl
     return {"seconds": seconds, "parts": parts, "start_up": start_up, "peak_bytes": peak_bytes()}, result
 
 
-def _start_up() -> float:
+def _start_up(precision: str) -> float:
     """Seconds until the networks are ready: imports (torch above all) and the reading of the weights."""
     start = time.perf_counter()
     from pico_core import codec, registry
 
     learned = codec.codec_for(registry.get(registry.default_id()))
-    learned.networks("auto")
+    learned.networks(precision)
     _ = learned.tile_coder
     return time.perf_counter() - start
 

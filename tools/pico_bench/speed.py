@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pico_bench.measure import PICO, PICO_QUALITY, PILLOW_OPTIONS
+from pico_bench.measure import PICO, PICO_PRECISIONS, PICO_QUALITY, PILLOW_OPTIONS
 
 REFERENCE = "WebP"
 OPENED = ("JPEG", REFERENCE, PICO)
@@ -52,7 +52,7 @@ def _measure_all(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     image = None if arguments.image is None else str(arguments.image.resolve())
     size = _child(operation="picture", path=picture, megapixels=arguments.megapixels, image=image)
     codecs: dict[str, Any] = {}
-    for codec in (*PILLOW_OPTIONS, PICO):
+    for codec in (*PILLOW_OPTIONS, *PICO_PRECISIONS):
         encoded = folder / f"encoded.{codec}"
         runs = {"codec": codec, "runs": arguments.runs}
         codecs[codec] = {
@@ -108,12 +108,12 @@ def as_text(results: dict[str, Any]) -> str:
         f"{results['threads']} threads, median of {results['runs']} runs",
         f"on {results['processor']}",
         "",
-        f"{'':14}{'bits/px':>8}{'encode':>11}{'x WebP':>8}{'peak':>9}{'decode':>11}{'x WebP':>8}{'peak':>9}",
+        f"{'':15}{'bits/px':>8}{'encode':>11}{'x WebP':>8}{'peak':>9}{'decode':>11}{'x WebP':>8}{'peak':>9}",
     ]
     for codec, result in results["codecs"].items():
         rate = 8 * result["encode"]["bytes"] / pixels
         cells = "".join(_operation(result[operation]) for operation in ("encode", "decode"))
-        lines.append(f"{_title(codec):14}{rate:8.2f}{cells}")
+        lines.append(f"{_title(codec):15}{rate:8.2f}{cells}")
     held = _megabytes(results["holding_the_picture_bytes"])
     lines += [f"Peaks count everything: a process that only holds the picture has {held}.", ""]
     return "\n".join([*lines, *_pico_parts(results["codecs"][PICO]), "", *_openings(results)])
@@ -121,7 +121,8 @@ def as_text(results: dict[str, Any]) -> str:
 
 def _title(codec: str) -> str:
     options = PILLOW_OPTIONS.get(codec, {"quality": PICO_QUALITY})
-    return f"{'.pico' if codec == PICO else codec.replace(' speed ', '/s')} q{options['quality']}"
+    name = codec.replace("pico", ".pico").replace(" speed ", "/s").replace(" float32", "/fp32")
+    return f"{name} q{options['quality']}"
 
 
 def _operation(result: dict[str, Any]) -> str:
