@@ -53,7 +53,7 @@ class IntegerLayer:
             msg = f"the weights of the scale path's layer {name} are not integers"
             raise WeightsError(msg)
         bound = (np.abs(self.weight).sum(1) * input_limit + np.abs(self.bias)).max()
-        if not bound < _EXACT_LIMIT:
+        if not bound * LEAK_NUMERATOR < _EXACT_LIMIT:
             msg = f"the scale path's layer {name} can overflow exact arithmetic: sums up to {bound:g}"
             raise WeightsError(msg)
 
