@@ -1,9 +1,10 @@
 """Colour shift: how far the low frequencies of a picture move in colour and brightness.
 
 Source: ours. Both pictures are averaged over blocks of 32x32 pixels in linear light (what the eye does from a
-distance), converted to CIELAB (D65), and the Euclidean distances of the blocks (CIE 1976 delta E) are averaged.
-Range: 0 (equal block means) to about 100 (black against white); 1 is roughly the least visible difference of two
-large flat areas.
+distance), converted to CIELAB (D65), and the Euclidean distances of the blocks (CIE 1976 delta E) are
+averaged.
+Range: 0 (equal block means) to about 100 (black against white); 1 is roughly the least visible difference of
+two large flat areas.
 Direction: lower is better. It says nothing about detail.
 """
 

@@ -1,9 +1,10 @@
 """MS-SSIM: structural similarity at five scales.
 
-Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment", 2003, with
-its five exponents; Gaussian window of 11 taps and sigma 1.5, "valid" positions only, K1 = 0.01, K2 = 0.03. As
-in the usual implementations for RGB (TensorFlow's, pytorch-msssim), each channel is scored on its own and the
-three scores are averaged. Between scales 2x2 pixels are averaged; an odd last row or column is left out.
+Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment", 2003,
+with its five exponents; Gaussian window of 11 taps and sigma 1.5, "valid" positions only, K1 = 0.01, K2 =
+0.03. As in the usual implementations for RGB (TensorFlow's, pytorch-msssim), each channel is scored on its
+own and the three scores are averaged. Between scales 2x2 pixels are averaged; an odd last row or column is
+left out.
 Range: 0 to 1 (negative contrast terms count as 0); equal pictures score 1.
 Direction: higher is better. Differences near 1 matter: `decibels` spreads them.
 """
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _TAPS, _SIGMA = 11, 1.5
+_CENTRE = 128  # subtracted from the pixels: variances stay, and float32 loses fewer of their digits
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 LEAST_SIDE = (_TAPS - 1) * 2 ** (len(EXPONENTS) - 1) + 2 ** (len(EXPONENTS) - 1)  # the window fits at 1/16
 
 
 def ms_ssim(reference: Pixels, distorted: Pixels) -> float:
-    """The score. Raises InvalidImageError, also for sides below 176 pixels, where the fifth scale is too small."""
+    """The score. Raises InvalidImageError, also for sides below 176 pixels: the fifth scale needs them."""
     check_pair(reference, distorted, LEAST_SIDE)
     return sum(_channel(reference[..., c], distorted[..., c]) for c in range(3)) / 3
 
@@ -61,7 +63,7 @@ def _channel(reference: Pixels, distorted: Pixels) -> float:
 def _plane(channel: Pixels) -> Tensor:
     import torch
 
-    return torch.from_numpy(channel.astype(np.float32))[None, None]
+    return torch.from_numpy(channel.astype(np.float32) - _CENTRE)[None, None]
 
 
 def _terms(a: Tensor, b: Tensor) -> tuple[float, float]:
@@ -70,6 +72,7 @@ def _terms(a: Tensor, b: Tensor) -> tuple[float, float]:
     variance = _blur(a * a + b * b) - mean_a * mean_a - mean_b * mean_b
     covariance = _blur(a * b) - mean_a * mean_b
     contrast = (2 * covariance + _C2) / (variance + _C2)
+    mean_a, mean_b = mean_a + _CENTRE, mean_b + _CENTRE
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a * mean_a + mean_b * mean_b + _C1)
     return (luminance * contrast).double().mean().item(), contrast.double().mean().item()
 

@@ -90,21 +90,24 @@ def heads(network: Network) -> list[Tensor]:
 def activations(network: Network, pixels: Pixels) -> Iterator[Tensor]:
     """The compared layers' outputs for a picture (height, width, 3), one after the other.
 
-    Each is (1, channels, rows, columns) of float32, scaled as in LPIPS so that the channels of a position have
-    a Euclidean norm of 1.
+    Each is (1, channels, rows, columns) of float32, scaled as in LPIPS so that the channels of a position
+    have a Euclidean norm of 1.
     """
     import torch
     from torch.nn.functional import max_pool2d
 
-    with torch.inference_mode():
-        x = _normalised(pixels)
-        for layer in _LAYERS[network]:
+    x = _normalised(pixels)
+    for layer in _LAYERS[network]:
+        # Never across a yield: the mode would stay on in the caller, and in the process for good.
+        with torch.inference_mode():
             if layer.kind == "pool":
                 x = max_pool2d(x, layer.kernel, layer.stride, ceil_mode=layer.ceil)
             else:
                 x = _fire(network, layer, x) if layer.kind == "fire" else _convolution(network, layer, x)
-            if _is_tap(network, layer):
-                yield x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-10)
+            if not _is_tap(network, layer):
+                continue
+            output = x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-10)
+        yield output
 
 
 def _is_tap(network: Network, layer: _Layer) -> bool:

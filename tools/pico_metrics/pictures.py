@@ -13,7 +13,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 
 def check_picture(pixels: Pixels, name: str, least_side: int = 1) -> None:
-    """Raise InvalidImageError unless `pixels` is uint8 (height, width, 3) with sides of at least `least_side`."""
+    """Raise InvalidImageError unless `pixels` is uint8 (height, width, 3) of sides >= `least_side`."""
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         kind = getattr(pixels, "dtype", type(pixels).__name__)
         msg = f"the {name} picture is {kind}; metrics compare numpy arrays of uint8"

@@ -1,6 +1,7 @@
 """Error inside text: how far the pixels of letters and their surroundings move.
 
-Source: ours, after the "text error" of the PICO paper: the mean absolute difference of RGB inside a mask of text.
+Source: ours, after the "text error" of the PICO paper: the mean absolute difference of RGB inside a mask of
+text.
 Range: 0 (equal inside the mask) to 1 (black against white).
 Direction: lower is better.
 """

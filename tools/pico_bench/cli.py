@@ -1,0 +1,309 @@
+"""Command `pico-bench`: codecs side by side, as numbers, plots, crops and one HTML report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pico_bench import crops, curves, plots, rd, report, speed, tables
+from pico_bench.codecs import PICO, PILLOW_CODECS, Codec, PicoCodec
+from pico_bench.commands import VvcCodec, read_commands
+from pico_bench.curves import Curve
+from pico_bench.originals import find_originals
+from pico_bench.reconstructions import Reconstructions
+from pico_bench.store import Store
+from pico_core import __version__
+from pico_core.errors import OptionError, PicoError
+from pico_core.tiling import Box
+from pico_metrics.catalogue import METRICS
+
+FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+OUTPUT = Path("runs/bench")
+CODECS = ("pico", *PILLOW_CODECS, "vvc")
+ANCHORS = ("AVIF", "HEIC", "WebP", "JPEG")
+REPORT = "report.html"
+
+_EXIT_CODES = """exit codes:
+  0    everything was measured
+  1    something failed; the messages on standard error say what, and the rest was measured
+  2    the command line is wrong; nothing was done
+  130  stopped by Ctrl-C; what was measured is kept, and the next run goes on from there
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process) and return its exit code."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given[:1] == ["speed"]:
+        return speed.main(given[1:])
+    try:
+        arguments = _parser().parse_args(given)
+    except SystemExit as request:
+        return int(request.code or FINE)
+    arguments.command_line = shlex.join(["pico-bench", *given])
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except OptionError as error:
+        _say(str(error))
+        return USAGE
+    except PicoError as error:
+        _say(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pico-bench",
+        description="Compare picture codecs: rate and distortion, crops, time and memory.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pico-bench {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_rd(commands)
+    _add_crops(commands)
+    commands.add_parser("speed", help="time and memory on one large picture; see pico-bench speed --help")
+    _add_report(commands)
+    return parser
+
+
+def _add_rd(commands: Any) -> None:
+    command = _command(commands, "rd", "measure rate and distortion on a folder of pictures", _rd)
+    _add_pictures_and_codecs(command)
+    command.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=tuple(METRICS),
+        metavar="METRIC",
+        help=f"of {', '.join(METRICS)} (all)",
+    )
+    _add_anchor(command)
+
+
+def _add_crops(commands: Any) -> None:
+    command = _command(commands, "crops", "show parts of pictures side by side at equal bytes", _crops)
+    _add_pictures_and_codecs(command)
+    size = command.add_mutually_exclusive_group()
+    size.add_argument("--quality", default="40", metavar="N", help="of .pico, whose bytes all may use (40)")
+    size.add_argument("--bpp", type=float, metavar="X", help="bits per pixel that all may use")
+    command.add_argument(
+        "--box", type=_box, metavar="L,T,R,B", help="the part to show (the first codec's worst)"
+    )
+    command.add_argument("--side", type=int, default=256, help="of the part, if no box is given (256)")
+    command.add_argument("--zoom", type=int, default=2, choices=(1, 2, 3, 4), help="enlargement (2)")
+
+
+def _add_report(commands: Any) -> None:
+    command = _command(commands, "report", "write one HTML page of the last rd run and its crops", _report)
+    command.add_argument("--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"of the run ({OUTPUT})")
+    command.add_argument("--speed", type=Path, metavar="FILE", help="what `pico-bench speed --json` printed")
+    _add_anchor(command)
+
+
+def _add_pictures_and_codecs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", metavar="FOLDER", type=Path, help="original pictures")
+    command.add_argument("--only", nargs="+", default=(), metavar="NAME", help="only pictures of these names")
+    command.add_argument(
+        "--codec",
+        action="append",
+        metavar="NAME[:Q,Q,...]",
+        help=f"codec, at these qualities; may be repeated; of {', '.join(CODECS)} (all that work here)",
+    )
+    command.add_argument(
+        "--commands", type=Path, metavar="FILE", help="TOML file of codecs that are command lines"
+    )
+    command.add_argument(
+        "--reconstructions",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="pictures that another codec made, with bpp.json; may be repeated",
+    )
+    command.add_argument(
+        "--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"results and cache ({OUTPUT})"
+    )
+
+
+def _add_anchor(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--anchor", metavar="CODEC", help=f"that BD-rates compare with (the first of {', '.join(ANCHORS)})"
+    )
+
+
+def _command(
+    commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_text,
+        description=help_text[0].upper() + help_text[1:] + ".",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _box(text: str) -> Box:
+    try:
+        left, top, right, bottom = (int(part) for part in text.split(","))
+    except ValueError as error:
+        msg = f"{text!r} is not four whole numbers LEFT,TOP,RIGHT,BOTTOM"
+        raise argparse.ArgumentTypeError(msg) from error
+    return Box(left, top, right, bottom)
+
+
+def _say(line: str) -> None:
+    print(f"pico-bench: {line}", file=sys.stderr, flush=True)
+
+
+def codecs_of(arguments: argparse.Namespace) -> tuple[list[Codec], list[str]]:
+    """The codecs asked for, and lines about those that cannot run here. Raises OptionError."""
+    wanted: list[Any] = [_built_in(text) for text in arguments.codec or CODECS]
+    if arguments.commands is not None:
+        wanted += read_commands(arguments.commands)
+    for folder in arguments.reconstructions:
+        wanted.append(Reconstructions(folder))
+        wanted[-1].check()
+    names = [codec.name for codec in wanted]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        msg = f"two codecs are called {', '.join(sorted(twice))}; rename one"
+        raise OptionError(msg)
+    left_out = {codec.name: line for codec in wanted if (line := _missing(codec)) is not None}
+    usable = [codec for codec in wanted if codec.name not in left_out]
+    if not usable:
+        msg = f"no codec can run here: {'; '.join(left_out.values())}"
+        raise OptionError(msg)
+    return usable, list(left_out.values())
+
+
+def _missing(codec: Any) -> str | None:
+    found: str | None = codec.missing() if hasattr(codec, "missing") else None
+    return found
+
+
+def _built_in(text: str) -> Any:
+    name, _, listed = text.partition(":")
+    if name not in CODECS:
+        msg = f"there is no codec {name}; choose of {', '.join(CODECS)}, or describe it in --commands"
+        raise OptionError(msg)
+    ladder = tuple(part.strip() for part in listed.split(",")) if listed else None
+    if ladder is not None and not all(part.replace(".", "", 1).isdigit() for part in ladder):
+        msg = f"the qualities of {name} are {listed!r}; they must be numbers with commas between them"
+        raise OptionError(msg)
+    if name == "pico":
+        return PicoCodec() if ladder is None else PicoCodec(ladder)
+    if name == "vvc":
+        return VvcCodec() if ladder is None else VvcCodec(ladder)
+    codec = PILLOW_CODECS[name]
+    return codec if ladder is None else replace(codec, ladder=ladder)
+
+
+def _rd(arguments: argparse.Namespace) -> int:
+    originals = find_originals(arguments.folder, arguments.only)
+    codecs, left_out = codecs_of(arguments)
+    metrics = [METRICS[name] for name in arguments.metrics or METRICS]
+    store = Store(arguments.out)
+    if store.unreadable:
+        _say(
+            f"{store.unreadable} lines of {arguments.out / 'results.jsonl'} were damaged and are passed over"
+        )
+    known = len(store)
+    run = rd.measure(originals, codecs, metrics, store, _say)
+    run = replace(run, notes=[*left_out, *run.notes], command=arguments.command_line)
+    run.save(arguments.out)
+    print(f"{len(run.rows)} coded pictures, {len(store) - known} new numbers, cache in {arguments.out}")
+    found, notes = curves.curves(run.rows)
+    for line in (*run.notes, *notes):
+        _say(line)
+    _print(found, _anchor(arguments.anchor, found))
+    _draw(found, arguments.out)
+    return FAILED if run.failures else FINE
+
+
+def _print(found: Sequence[Curve], anchor: str | None) -> None:
+    metrics = tables.metrics_of(found)
+    for curve in found:
+        print(f"\n{curve.codec}, mean of {len(curve.images)}")
+        print(tables.as_text(tables.means(curve, metrics)))
+    if anchor is None or len(found) < 2:
+        return
+    unavailable = curves.missing_package()
+    if unavailable:
+        _say(unavailable)
+        return
+    compared = tables.comparisons(found, anchor, metrics)
+    print(f"\nBD-rate against {anchor} in percent (negative: fewer bytes), 95 % intervals over pictures")
+    print(tables.as_text(tables.bd_rates(compared, metrics)))
+    print("\n".join(["", *tables.bd_remarks({k: c for k, c in compared.items() if k[0] == PICO})]))
+
+
+def _draw(found: Sequence[Curve], folder: Path) -> list[Path]:
+    unavailable = plots.missing_package()
+    if unavailable:
+        _say(unavailable)
+        return []
+    return plots.draw(found, tables.metrics_of(found), folder / "plots") if found else []
+
+
+def _anchor(asked: str | None, found: Iterable[Curve]) -> str | None:
+    names = [curve.codec for curve in found]
+    if asked is not None and asked not in names:
+        msg = f"the anchor {asked} was not measured; choose of {', '.join(names)}"
+        raise OptionError(msg)
+    return asked or next((name for name in ANCHORS if name in names), None)
+
+
+def _crops(arguments: argparse.Namespace) -> int:
+    originals = find_originals(arguments.folder, arguments.only)
+    codecs, failures = codecs_of(arguments)
+    for original in originals:
+        pixels = original.pixels
+        if arguments.bpp is not None:
+            size = arguments.bpp * pixels.shape[0] * pixels.shape[1] / 8
+        else:
+            size = PicoCodec().code(original, arguments.quality).size
+        sheet, box, notes = crops.side_by_side(
+            original, codecs, size, arguments.box, arguments.side, arguments.zoom
+        )
+        path = crops.save_sheet(sheet, arguments.out, original.name)
+        print(f"{path}: {size:,.0f} bytes, crop {','.join(map(str, box))}")
+        failures += notes
+    for line in failures:
+        _say(line)
+    return FINE
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    folder = arguments.out
+    try:
+        run = rd.Run.load(folder)
+        timing = None if arguments.speed is None else json.loads(arguments.speed.read_text("utf-8"))
+        text = None if timing is None else speed.as_text(timing)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"there is no run to report on in {folder}: {error}; run pico-bench rd first"
+        raise OptionError(msg) from error
+    found, notes = curves.curves(run.rows)
+    drawn = _draw(found, folder)
+    lines = [*notes, *filter(None, (plots.missing_package(), curves.missing_package()))]
+    html = report.page(run, found, lines, _anchor(arguments.anchor, found), drawn, folder, text)
+    partial = folder / f"{REPORT}.part"
+    partial.write_text(html, "utf-8")
+    partial.replace(folder / REPORT)
+    print(f"{folder / REPORT}: {len(html):,} bytes")
+    return FINE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

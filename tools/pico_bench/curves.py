@@ -1,0 +1,203 @@
+"""Curves of rate and distortion: means over pictures, BD-rates where they are defined, bootstrap intervals.
+
+A BD-rate is the mean difference of rate, in percent, between two curves at equal values of a metric
+(Bjontegaard), interpolated monotonically (PCHIP) in the logarithm of the rate, by the package `bjontegaard`.
+Nothing is extrapolated: it covers the values that both curves reach, and where those are less than half of
+what the shorter curve reaches, there is no BD-rate.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pico_bench.codecs import INSTALL
+from pico_bench.rd import Row
+from pico_metrics.catalogue import METRICS
+
+LEAST_POINTS = 3
+LEAST_OVERLAP = 0.5
+RESAMPLES = 500
+_LEVEL = 95  # percent of the intervals
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One codec: rates and values of metrics by quality (rows) and picture (columns), in order of mean rate."""
+
+    codec: str
+    qualities: tuple[str, ...]
+    images: tuple[str, ...]
+    bpp: NDArray[np.float64]
+    values: Mapping[str, NDArray[np.float64]]
+
+    def points(self, metric: str, columns: NDArray[np.int64] | None = None) -> list[tuple[float, float]]:
+        """Mean rate and mean value at each quality, over all pictures or the given columns; finite ones only."""
+        chosen = np.arange(len(self.images)) if columns is None else columns
+        means = zip(self.bpp[:, chosen].mean(1), self.values[metric][:, chosen].mean(1), strict=True)
+        return [(float(rate), float(value)) for rate, value in means if math.isfinite(value)]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and its bootstrap interval over pictures; the bounds are NaN where there is none."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A BD-rate in percent, negative where the codec needs fewer bits; or the reason why there is none."""
+
+    codec: str
+    metric: str
+    rate: Interval | None
+    reason: str = ""
+    covers: tuple[float, float] = (math.nan, math.nan)  # values of the metric that both curves reach
+    worst_image: str = ""
+    worst_rate: float = math.nan
+    per_image: int = 0  # pictures that have a BD-rate of their own
+
+
+def curves(rows: Sequence[Row]) -> tuple[list[Curve], list[str]]:
+    """One curve for each codec over the pictures that all of them have, and lines about what that left out."""
+    names = list(dict.fromkeys(row.codec for row in rows))
+    images = list(dict.fromkeys(row.image for row in rows))
+    have = {name: {row.image for row in rows if row.codec == name} for name in names}
+    common = [image for image in images if all(image in have[name] for name in names)]
+    notes = [
+        f"{image} is left out: {' and '.join(name for name in names if image not in have[name])} did not code it"
+        for image in images
+        if image not in common
+    ]
+    found = []
+    for name in names:
+        curve, left_out = _curve(name, [row for row in rows if row.codec == name], common)
+        notes += left_out
+        if curve is not None:
+            found.append(curve)
+    return found, notes
+
+
+def _curve(name: str, rows: Sequence[Row], images: Sequence[str]) -> tuple[Curve | None, list[str]]:
+    by_quality: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        by_quality.setdefault(row.quality, {})[row.image] = row
+    whole = {q: found for q, found in by_quality.items() if all(image in found for image in images)}
+    notes = [f"{name} {q} is left out: it lacks some pictures" for q in by_quality if q not in whole]
+    if not whole or not images:
+        return None, notes
+    mean_rate = {q: np.mean([found[image].bpp for image in images]) for q, found in whole.items()}
+    order = sorted(whole, key=lambda q: mean_rate[q])
+    grid = [[whole[quality][image] for image in images] for quality in order]
+    metrics = [m for m in METRICS if all(m in row.values for line in grid for row in line)]
+    values = {m: np.array([[row.values[m] for row in line] for line in grid]) for m in metrics}
+    bpp = np.array([[row.bpp for row in line] for line in grid])
+    return Curve(name, tuple(order), tuple(images), bpp, values), notes
+
+
+def mean_interval(values: NDArray[np.float64]) -> Interval:
+    """Mean over pictures with its 95 % bootstrap interval; none for fewer than three pictures."""
+    if len(values) < 3 or not np.isfinite(values).all():
+        return Interval(float(values.mean()))
+    means = values[_resamples(len(values))].mean(1)
+    return Interval(float(values.mean()), *_bounds(means))
+
+
+def missing_package() -> str | None:
+    """Why there are no BD-rates here, in one line; None if there are."""
+    if importlib.util.find_spec("bjontegaard") is None:
+        return f"BD-rates left out: the package bjontegaard is not installed ({INSTALL})"
+    return None
+
+
+def compare(anchor: Curve, test: Curve, metric: str) -> Comparison:
+    """The BD-rate of a codec against another, its bootstrap interval over pictures and its worst picture."""
+    everything = anchor.points(metric), test.points(metric)
+    reason, covers = overlap(*everything, metric)
+    if reason:
+        return Comparison(test.codec, metric, None, reason, covers)
+    value = bd_rate(*everything, metric)
+    alone = {}
+    for column, image in enumerate(test.images):
+        one = np.array([column])
+        points = anchor.points(metric, one), test.points(metric, one)
+        if not overlap(*points, metric)[0]:
+            alone[image] = bd_rate(*points, metric)
+    worst = max(alone, key=lambda image: alone[image], default="")
+    return Comparison(
+        test.codec,
+        metric,
+        Interval(value, *_bd_bounds(anchor, test, metric)),
+        covers=covers,
+        worst_image=worst,
+        worst_rate=alone.get(worst, math.nan),
+        per_image=len(alone),
+    )
+
+
+def overlap(
+    anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]], metric: str
+) -> tuple[str, tuple[float, float]]:
+    """Why two curves have no BD-rate ("" if they have one), and the values of the metric that both reach."""
+    nothing = (math.nan, math.nan)
+    for points in (anchor, test):
+        if len(points) < LEAST_POINTS:
+            return f"a curve has {len(points)} points, {LEAST_POINTS} are needed", nothing
+        steps = np.diff([value for _, value in sorted(points)])
+        better = steps > 0 if METRICS[metric].higher_is_better else steps < 0
+        if not better.all():
+            return "a curve does not get better with every step of rate", nothing
+    ranges = [(min(v for _, v in points), max(v for _, v in points)) for points in (anchor, test)]
+    low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
+    if high <= low:
+        return "the curves do not overlap", nothing
+    share = (high - low) / min(r[1] - r[0] for r in ranges)
+    if share < LEAST_OVERLAP:
+        return f"the curves overlap in only {100 * share:.0f} % of the shorter one", (low, high)
+    return "", (low, high)
+
+
+def bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]], metric: str) -> float:
+    """Percent of rate that `test` takes more than `anchor`; call `overlap` first."""
+    from bjontegaard import bd_rate as bjontegaard_rate
+
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    sides = []
+    for points in (sorted(anchor), sorted(test)):
+        sides += [[rate for rate, _ in points], [sign * value for _, value in points]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own remark on overlaps; ours are stricter
+        return float(bjontegaard_rate(*sides, method="pchip", require_matching_points=False, min_overlap=0))
+
+
+def _bd_bounds(anchor: Curve, test: Curve, metric: str) -> tuple[float, float]:
+    """Interval of a BD-rate over resampled pictures; none for few pictures or where many resamples have none."""
+    if len(test.images) < 3:
+        return math.nan, math.nan
+    rates = []
+    for columns in _resamples(len(test.images)):
+        points = anchor.points(metric, columns), test.points(metric, columns)
+        if not overlap(*points, metric)[0]:
+            rates.append(bd_rate(*points, metric))
+    if len(rates) < 0.95 * RESAMPLES:
+        return math.nan, math.nan
+    return _bounds(np.array(rates))
+
+
+def _resamples(count: int) -> NDArray[np.int64]:
+    """Pictures drawn with replacement, the same ones at every call."""
+    return np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
+
+
+def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.percentile(values, [(100 - _LEVEL) / 2, (100 + _LEVEL) / 2])
+    return float(low), float(high)

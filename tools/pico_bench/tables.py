@@ -1,0 +1,118 @@
+"""The numbers of a run as plain tables: means with intervals, BD-rates, worst pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pico_bench.curves import Comparison, Curve, Interval, compare, mean_interval
+from pico_metrics.catalogue import METRICS, Metric
+
+Table = list[list[str]]  # the first row is the heading
+
+_DIGITS = {"psnr": 2, "ssimulacra2": 1, "patch_distance": 1, "colour_shift": 2}
+
+
+def shown(value: float, metric: str) -> str:
+    """A value of a metric with as many digits as mean something."""
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else "inf"
+    return f"{value:.{_DIGITS.get(metric, 4)}f}"
+
+
+def metrics_of(curves: Sequence[Curve]) -> list[Metric]:
+    """The metrics that every curve has, in the catalogue's order, without those that say nothing here."""
+    return [
+        metric
+        for name, metric in METRICS.items()
+        if all(name in curve.values and curve.points(name) for curve in curves)
+    ]
+
+
+def means(curve: Curve, metrics: Sequence[Metric], intervals: bool = False) -> Table:
+    """One codec: rate and metrics at each quality, means over pictures."""
+    rows = [["quality", "bits per pixel", *(metric.title for metric in metrics)]]
+    for number, quality in enumerate(curve.qualities):
+        cells = [
+            _interval(mean_interval(curve.values[metric.name][number]), metric.name, intervals)
+            for metric in metrics
+        ]
+        rows.append([quality, f"{curve.bpp[number].mean():.3f}", *cells])
+    return rows
+
+
+def _interval(interval: Interval, metric: str, wanted: bool) -> str:
+    text = shown(interval.value, metric)
+    if wanted and math.isfinite(interval.low):
+        text += f" [{shown(interval.low, metric)}, {shown(interval.high, metric)}]"
+    return text
+
+
+def worst(curve: Curve, metrics: Sequence[Metric]) -> Table:
+    """One codec: the picture on which each metric is worst, at each quality."""
+    rows = [["quality", *(metric.title for metric in metrics)]]
+    for number, quality in enumerate(curve.qualities):
+        cells = []
+        for metric in metrics:
+            values = curve.values[metric.name][number]
+            at = int(np.argmin(values) if metric.higher_is_better else np.argmax(values))
+            cells.append(f"{curve.images[at]} {shown(float(values[at]), metric.name)}")
+        rows.append([quality, *cells])
+    return rows
+
+
+def comparisons(
+    curves: Sequence[Curve], anchor: str, metrics: Sequence[Metric]
+) -> dict[tuple[str, str], Comparison]:
+    """Every codec against the anchor, by codec and metric."""
+    by_name = {curve.codec: curve for curve in curves}
+    return {
+        (curve.codec, metric.name): compare(by_name[anchor], curve, metric.name)
+        for curve in curves
+        if curve.codec != anchor
+        for metric in metrics
+    }
+
+
+def bd_rates(found: dict[tuple[str, str], Comparison], metrics: Sequence[Metric]) -> Table:
+    """BD-rates in percent by codec and metric; a dash where the curves allow none."""
+    codecs = list(dict.fromkeys(codec for codec, _ in found))
+    rows = [["codec", *(metric.title for metric in metrics)]]
+    return rows + [[codec, *(bd_cell(found[codec, m.name]) for m in metrics)] for codec in codecs]
+
+
+def bd_cell(comparison: Comparison) -> str:
+    """A rate with its interval, as -12.3 [-15.0, -9.1], or a dash."""
+    if comparison.rate is None:
+        return "-"
+    rate = comparison.rate
+    text = f"{rate.value:+.1f}"
+    return text if math.isnan(rate.low) else f"{text} [{rate.low:+.1f}, {rate.high:+.1f}]"
+
+
+def bd_remarks(found: dict[tuple[str, str], Comparison]) -> list[str]:
+    """For each BD-rate the range it covers and the picture that fares worst; for each dash the reason."""
+    lines = []
+    for (codec, metric), comparison in found.items():
+        title = METRICS[metric].title
+        if comparison.rate is None:
+            lines.append(f"{codec}, {title}: no BD-rate, {comparison.reason}")
+            continue
+        low, high = (shown(value, metric) for value in comparison.covers)
+        line = f"{codec}, {title}: over {low} to {high}"
+        if comparison.worst_image:
+            line += f"; worst picture {comparison.worst_image} ({comparison.worst_rate:+.1f} %)"
+        lines.append(line)
+    return lines
+
+
+def as_text(table: Table) -> str:
+    """Columns under their headings, the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = []
+    for row in table:
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
