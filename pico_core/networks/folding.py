@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..errors import OptionError
 from .layers import Block, ConvScale, LevelGain, haar_down, haar_up
 from .model import PicoModel
 
@@ -21,7 +22,13 @@ _BANDS = torch.tensor(
 
 
 def fold(model: PicoModel) -> dict[str, Tensor]:
-    """Arrays by name, float32 on the CPU; `inference.Networks` documents the shapes it expects."""
+    """Arrays by name, float32 on the CPU; `inference.Networks` documents the shapes it expects.
+
+    Raises OptionError for a model with alternatives that exist for training only.
+    """
+    if names := model.architecture.unfoldable:
+        msg = f"a model with another {' and '.join(names)} than the default cannot be shipped, only compared"
+        raise OptionError(msg)
     with torch.no_grad():
         arrays: dict[str, Tensor] = {}
         _fold_encoder(model, arrays)
@@ -38,9 +45,9 @@ def matrix(conv: ConvScale) -> tuple[Tensor, Tensor]:
 
 def fold_haar_up(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """A matrix (4C, inputs) followed by `haar_up`, as a matrix whose rows are ordered (row, column, C)."""
-    bands = weight.view(4, -1, weight.shape[1])
-    rows = 0.5 * torch.einsum("bij,bcn->ijcn", _BANDS, bands)
-    biases = 0.5 * torch.einsum("bij,bc->ijc", _BANDS, bias.view(4, -1))
+    bands, signs = weight.view(4, -1, weight.shape[1]), _BANDS.to(weight.device)
+    rows = 0.5 * torch.einsum("bij,bcn->ijcn", signs, bands)
+    biases = 0.5 * torch.einsum("bij,bc->ijc", signs, bias.view(4, -1))
     return rows.reshape(weight.shape), biases.flatten()
 
 

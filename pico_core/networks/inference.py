@@ -195,8 +195,12 @@ class Networks:
 
         Symbols are round((y - mean) / step), the values that the entropy coder writes.
         """
-        at = self._at(level)
-        x = self._encoder_input(_patches(pixels).to(self._dtype))
+        symbols, z = self._encode(_patches(pixels), self._at(level))
+        return _to_int16(symbols), _to_int16(z)
+
+    def _encode(self, patches: Tensor, at: _AtLevel) -> tuple[Tensor, Tensor]:
+        """Patches (N, 192, H/8, W/8) of centred int8 -> symbols and hyperlatent as integral float32."""
+        x = self._encoder_input(patches.to(self._dtype))
         x = at.down16(_run(self._encoder_blocks8, x))
         x = _run(self._encoder_blocks16, x)
         y = at.to_latent(x.float())
@@ -204,7 +208,7 @@ class Networks:
         x = _run(self._encoder_blocks64, self._down64(x))
         z = at.to_hyper(x.float()).round_().clamp_(-self._z_limit, self._z_limit)
         symbols = self._context(z, y_cells=split_cells(y), symbol_cells=None)[0]
-        return _to_int16(join_cells(symbols)), _to_int16(z)
+        return join_cells(symbols), z
 
     @torch.inference_mode()
     def synthesise(self, symbols: NDArray[np.int16], z: NDArray[np.int16], level: float) -> NDArray[np.uint8]:

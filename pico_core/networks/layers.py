@@ -66,9 +66,29 @@ class Block(nn.Module):
         return x + self.gain * residual
 
 
-def chain(channels: int, repeats: int) -> nn.Sequential:
-    """`repeats` blocks one after the other."""
-    return nn.Sequential(*[Block(channels) for _ in range(repeats)])
+class ChannelScale(nn.Module):
+    """A learned factor for every channel."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        return x * self.scale
+
+
+def chain(channels: int, repeats: int, end_scale: bool = False) -> nn.Sequential:
+    """`repeats` blocks one after the other, and a `ChannelScale` at the end if wanted."""
+    blocks: list[nn.Module] = [Block(channels) for _ in range(repeats)]
+    return nn.Sequential(*blocks, *([ChannelScale(channels)] if end_scale else []))
+
+
+def in_float32(module: nn.Module, x: Tensor) -> Tensor:
+    """The module's output in float32, whatever autocast is in force around it."""
+    with torch.autocast(x.device.type, enabled=False):
+        output: Tensor = module(x.float())
+    return output
 
 
 class LevelGain(nn.Module):

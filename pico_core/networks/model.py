@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import LEAK, Block, ConvScale, LevelGain, chain, haar_down, haar_up, join_cells, split_cells
+from ..errors import OptionError
+from .alternatives import CONTEXTS, RESAMPLINGS, downsampler, upsampler
+from .layers import LEAK, Block, ConvScale, LevelGain, chain, in_float32
 
 LOG_STEP_LIMIT = 3.0  # |log step| is clamped to this
 LOG_SCALE_LIMIT = 5.0  # |log scale| is clamped to this
@@ -38,6 +40,26 @@ class Architecture:
     decoder_blocks: tuple[int, int] = (4, 4)  # at 1/16, at 1/8
     levels: int = 8  # anchors of the level conditioning
 
+    # What the paper ablates. Only the defaults can be shipped: `folding` refuses what it has no arrays for.
+    context: str = "grid"  # what each pass of the context model predicts: grid, checkerboard, channels, none
+    learned_step: bool = True  # the context model predicts quantisation steps; otherwise they are 1
+    conv_scale: bool = True  # the scales of ConvScale learn; otherwise they stay 1
+    stage_scales: bool = False  # a learned factor for every channel at the end of every resolution stage
+    resampling: str = "haar"  # haar, pixel (shuffle), strided (learned, one filter group for each channel)
+
+    def __post_init__(self) -> None:
+        for name, known in (("context", tuple(CONTEXTS)), ("resampling", RESAMPLINGS)):
+            if getattr(self, name) not in known:
+                msg = f"architecture: {name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}"
+                raise OptionError(msg)
+
+    @property
+    def unfoldable(self) -> list[str]:
+        """Names of the alternatives in use that exist for training only."""
+        defaults = Architecture()
+        names = ("context", "learned_step", "stage_scales", "resampling")
+        return [name for name in names if getattr(self, name) != getattr(defaults, name)]
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, for a weights file's metadata."""
         return asdict(self)
@@ -48,13 +70,20 @@ class Encoder(nn.Module):
 
     def __init__(self, a: Architecture):
         super().__init__()
-        self.stage8 = nn.Sequential(ConvScale(192, a.wide), chain(a.wide, a.encoder_blocks[0]))
-        self.stage16 = nn.Sequential(ConvScale(4 * a.wide, a.deep), chain(a.deep, a.encoder_blocks[1]))
+        scaled, kind = a.stage_scales, a.resampling
+        self.to8 = nn.Sequential(*[downsampler(kind, channels) for channels in (3, 12, 48)])
+        self.stage8 = nn.Sequential(ConvScale(192, a.wide), chain(a.wide, a.encoder_blocks[0], scaled))
+        self.to16 = downsampler(kind, a.wide)
+        self.stage16 = nn.Sequential(
+            ConvScale(4 * a.wide, a.deep), chain(a.deep, a.encoder_blocks[1], scaled)
+        )
         self.to_latent = ConvScale(a.deep, a.latent)
-        self.stage32 = nn.Sequential(ConvScale(4 * a.deep, a.hyper_width), chain(a.hyper_width, 2))
+        self.to32 = downsampler(kind, a.deep)
+        self.stage32 = nn.Sequential(ConvScale(4 * a.deep, a.hyper_width), chain(a.hyper_width, 2, scaled))
+        self.to64 = downsampler(kind, a.hyper_width)
         self.stage64 = nn.Sequential(
             ConvScale(4 * a.hyper_width, a.hyper_width),
-            chain(a.hyper_width, 1),
+            chain(a.hyper_width, 1, scaled),
             ConvScale(a.hyper_width, a.hyper),
         )
         self.gain8 = LevelGain(a.wide, a.levels)
@@ -63,12 +92,12 @@ class Encoder(nn.Module):
 
     def forward(self, pixels: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (N,3,H,W) in [0,1], level (N,) -> y (N,latent,H/16,W/16), z (N,hyper,H/64,W/64), float32."""
-        features = haar_down(haar_down(haar_down(pixels - 0.5)))  # (N, 192, H/8, W/8)
-        features = self.stage8(features) * self.gain8(level)
-        features = self.stage16(haar_down(features))
-        y = self.to_latent(features) * self.gain_latent(level)
-        z = self.stage64(haar_down(self.stage32(haar_down(features)))) * self.gain_hyper(level)
-        return y.float(), z.float()
+        features = self.stage8(self.to8(pixels - 0.5)) * self.gain8(level)
+        features = self.stage16(self.to16(features))
+        y = in_float32(self.to_latent, features) * self.gain_latent(level)
+        features = self.to64(self.stage32(self.to32(features)))
+        z = in_float32(self.stage64[2], self.stage64[:2](features)) * self.gain_hyper(level)
+        return y, z
 
 
 class ScaleDecoder(nn.Module):
@@ -77,15 +106,18 @@ class ScaleDecoder(nn.Module):
     def __init__(self, a: Architecture):
         super().__init__()
         self.at64 = ConvScale(a.hyper, 4 * a.scale_width)
+        self.up32 = upsampler(a.resampling, a.scale_width)
         self.at32 = ConvScale(a.scale_width, 4 * a.scale_width)
+        self.up16 = upsampler(a.resampling, a.scale_width)
         self.at16 = ConvScale(a.scale_width, a.latent)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Z (N,hyper,H,W) of integers -> log scale (N,latent,4H,4W), float32."""
-        x = F.leaky_relu(haar_up(self.at64(z)), LEAK)
-        x = F.leaky_relu(haar_up(self.at32(x)), LEAK)
-        log_scale: Tensor = self.at16(x)
-        return log_scale.float().clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
+        """Z (N,hyper,H,W) of integers -> log scale (N,latent,4H,4W), float32 also under autocast."""
+        with torch.autocast(z.device.type, enabled=False):
+            x = F.leaky_relu(self.up32(self.at64(z)), LEAK)
+            x = F.leaky_relu(self.up16(self.at32(x)), LEAK)
+            log_scale: Tensor = self.at16(x)
+        return log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
 
 
 class ContextDecoder(nn.Module):
@@ -93,34 +125,44 @@ class ContextDecoder(nn.Module):
 
     def __init__(self, a: Architecture):
         super().__init__()
-        width = a.hyper_width
-        self.stage64 = nn.Sequential(ConvScale(a.hyper, width), chain(width, 1), ConvScale(width, 4 * width))
-        self.stage32 = nn.Sequential(chain(width, 2), ConvScale(width, a.prior))
+        width, scaled = a.hyper_width, a.stage_scales
+        self.stage64 = nn.Sequential(
+            ConvScale(a.hyper, width), chain(width, 1, scaled), ConvScale(width, 4 * width)
+        )
+        self.up32 = upsampler(a.resampling, width)
+        self.stage32 = nn.Sequential(chain(width, 2, scaled), ConvScale(width, a.prior))
 
     def forward(self, z: Tensor) -> Tensor:
         """Z (N,hyper,H,W) of integers -> prior (N,prior,2H,2W)."""
-        prior: Tensor = self.stage32(haar_up(self.stage64(z)))
+        prior: Tensor = self.stage32(self.up32(self.stage64(z)))
         return prior
 
 
 class ContextModel(nn.Module):
-    """Mean and step of the latents at one position of every 2x2 cell, from the positions before it."""
+    """Mean and step of one part of the latents (a position of every 2x2 cell), from the parts before it."""
 
     def __init__(self, a: Architecture):
         super().__init__()
+        passes = CONTEXTS[a.context].passes
+        part = 4 * a.latent // passes
+        self.learned_step = a.learned_step
         self.steps = nn.ModuleList(
             nn.Sequential(
-                ConvScale(a.prior + k * a.latent, a.prior),
+                ConvScale(a.prior + k * part, a.prior),
                 chain(a.prior, 1),
-                ConvScale(a.prior, 2 * a.latent),
+                ConvScale(a.prior, 2 * part),
             )
-            for k in range(4)
+            for k in range(passes)
         )
 
     def forward(self, k: int, prior: Tensor, decoded: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Prior (N,prior,H,W), k decoded positions (N,latent,H,W) -> mean, step of position k, float32."""
+        """Prior (N,prior,H,W), k decoded parts (N,latent,H,W) -> mean, step of part k, float32."""
         known = torch.cat([prior, *[part.to(prior.dtype) for part in decoded]], 1)
-        mean, log_step = self.steps[k](known).float().chunk(2, 1)
+        step = self.steps[k]
+        assert isinstance(step, nn.Sequential)
+        mean, log_step = in_float32(step[2], step[:2](known)).chunk(2, 1)
+        if not self.learned_step:
+            return mean, torch.ones_like(mean)
         return mean, torch.exp(log_step.clamp(-LOG_STEP_LIMIT, LOG_STEP_LIMIT))
 
 
@@ -129,19 +171,25 @@ class Decoder(nn.Module):
 
     def __init__(self, a: Architecture):
         super().__init__()
+        scaled, kind = a.stage_scales, a.resampling
         self.gain_latent = LevelGain(a.latent, a.levels)
         self.gain8 = LevelGain(a.wide, a.levels)
         self.from_latent = ConvScale(a.latent, a.deep)
-        self.stage16 = nn.Sequential(chain(a.deep, a.decoder_blocks[0]), ConvScale(a.deep, 4 * a.wide))
-        self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1]), ConvScale(a.wide, 192))
+        self.stage16 = nn.Sequential(
+            chain(a.deep, a.decoder_blocks[0], scaled), ConvScale(a.deep, 4 * a.wide)
+        )
+        self.up8 = upsampler(kind, a.wide)
+        self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1], scaled), ConvScale(a.wide, 192))
+        self.up4 = upsampler(kind, 48)
         self.stage4 = Block(48)  # smooths across the 8x8 patches that the stages before it make
+        self.to_pixels = nn.Sequential(upsampler(kind, 12), upsampler(kind, 3))
 
     def forward(self, latent: Tensor, level: Tensor) -> Tensor:
         """Latent (N,latent,H,W), level (N,) -> pixels (N,3,16H,16W), float32, about [0,1] but not clamped."""
-        x = self.from_latent(latent * self.gain_latent(level))
-        x = self.stage8(haar_up(self.stage16(x)) * self.gain8(level))
-        x = self.stage4(haar_up(x)).float()
-        return haar_up(haar_up(x)) + 0.5
+        x = in_float32(self.from_latent, latent * self.gain_latent(level))
+        x = self.stage8(self.up8(self.stage16(x)) * self.gain8(level))
+        x = self.stage4(self.up4(x))
+        return in_float32(self.to_pixels, x) + 0.5
 
 
 class _StraightThroughRound(torch.autograd.Function):
@@ -185,6 +233,10 @@ class PicoModel(nn.Module):
         self.decoder = Decoder(a)
         self.hyper_log_scale = nn.Parameter(torch.linspace(-1, 1, a.hyper))
         self._start_values()
+        for module in self.modules():
+            if isinstance(module, ConvScale):
+                module.scale_in.requires_grad_(a.conv_scale)
+                module.scale_out.requires_grad_(a.conv_scale)
 
     @torch.no_grad()
     def _start_values(self) -> None:
@@ -211,15 +263,16 @@ class PicoModel(nn.Module):
         scale = torch.exp(self.scale_decoder(z_hat))
         prior = self.context_decoder(z_hat)
 
+        order = CONTEXTS[self.architecture.context]
         bits_y = torch.zeros_like(level)
         decoded: list[Tensor] = []
-        for k, (y_k, scale_k) in enumerate(zip(split_cells(y), split_cells(scale), strict=True)):
+        for k, (y_k, scale_k) in enumerate(zip(order.split(y), order.split(scale), strict=True)):
             mean, step = self.context_model(k, prior, decoded)
             symbol = (y_k - mean) / step
             bits_y = bits_y + laplace_bits(self._noisy(symbol), scale_k).sum((1, 2, 3))
             decoded.append(round_straight_through(symbol) * step + mean)
 
-        output = self.decoder(join_cells(decoded), level)
+        output = self.decoder(order.join(decoded), level)
         pixel_count = pixels.shape[2] * pixels.shape[3]
         return output, bits_y / pixel_count, bits_z.sum((1, 2, 3)) / pixel_count
 

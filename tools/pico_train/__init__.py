@@ -1,1 +1,1 @@
-"""Making weights: reading trained checkpoints, calibrating the entropy tables, exporting."""
+"""Making weights: packing data, training, calibrating the entropy tables, exporting, evaluating."""

@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save
-from safetensors.torch import load_file
-from torch import Tensor
 from tqdm import tqdm
 
 from pico_core.networks.folding import fold
 from pico_core.networks.inference import Networks
-from pico_core.networks.model import PicoModel
+from pico_core.networks.model import Architecture, PicoModel
 from pico_core.registry import FORMAT, model_id
 from pico_core.scale_path import (
     LOG_SCALE_LOW,
@@ -33,7 +30,9 @@ from pico_core.scale_path import (
     ScalePath,
 )
 
-from .prototype import rename
+from .integer import integer_scale_path
+from .packs import Pack, is_pack
+from .start import read_start
 
 _TOTAL = 2**22  # what the frequencies of a latent table add up to, about
 _PRIOR_STRENGTH = 200.0  # observations that the Laplace prior of a table counts for
@@ -43,27 +42,33 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def read_checkpoint(path: Path) -> PicoModel:
-    """The model of a training checkpoint (its EMA weights) or of a safetensors file."""
-    if path.suffix == ".safetensors":
-        state: Mapping[str, Tensor] = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
-    model = PicoModel()
-    model.load_state_dict(rename(state))
+    """The model of a run or a training checkpoint (its EMA weights), or of a safetensors file."""
+    start = read_start(path)
+    model = PicoModel(start.architecture)
+    model.load_state_dict(start.state)
     return model.eval()
 
 
 def crops(folder: Path, count: int) -> list[NDArray[np.uint8]]:
-    """Centre crops of up to 512x512, sides a multiple of 64, of `count` photographs spread over a folder."""
-    suffixes = {".jpg", ".jpeg", ".png", ".webp"}
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    """Centre crops of up to 512x512, sides a multiple of 64, of `count` photographs spread over a folder or pack."""
     result = []
-    for path in paths[:: max(1, len(paths) // count)][:count]:
-        pixels = np.asarray(Image.open(path).convert("RGB"))
+    for pixels in _pictures(folder, count):
         height, width = (min(_CROP, side) // 64 * 64 for side in pixels.shape[:2])
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
         result.append(pixels[top : top + height, left : left + width])
     return result
+
+
+def _pictures(folder: Path, count: int) -> Iterator[NDArray[np.uint8]]:
+    if is_pack(folder):
+        photos = Pack(folder).photos
+        yield from (photo.pixels() for photo in photos[:: max(1, len(photos) // count)][:count])
+        return
+    suffixes = {".jpg", ".jpeg", ".png", ".webp"}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    for path in paths[:: max(1, len(paths) // count)][:count]:
+        with Image.open(path) as image:
+            yield np.asarray(image.convert("RGB"))
 
 
 def _levels(levels: int, index: int) -> Iterator[float]:
@@ -129,10 +134,15 @@ def _hyper_frequencies(counts: NDArray[np.float64]) -> NDArray[np.uint16]:
 
 
 def export(checkpoint: Path, photos: Path, count: int, card: Mapping[str, Any]) -> bytes:
-    """The bytes of a weights file."""
-    from .integer import integer_scale_path
-
+    """The bytes of a weights file whose quality is proportional to the level."""
     model = read_checkpoint(checkpoint)
+    levels = model.architecture.levels
+    quality = [(0.0, 0.0), (100.0, levels - 1.0)]
+    return serialise(make_arrays(model, crops(photos, count)), model.architecture, quality, card)
+
+
+def make_arrays(model: PicoModel, photos: Sequence[NDArray[np.uint8]]) -> Arrays:
+    """All arrays of a weights file: folded networks, integer scale path, tables fitted on photographs."""
     folded = {name: tensor.numpy() for name, tensor in fold(model).items()}
     stored = {name: a if name.endswith("log_gain") else a.astype(np.float16) for name, a in folded.items()}
     arrays: Arrays = {f"networks.{name}": array for name, array in stored.items()}
@@ -141,12 +151,21 @@ def export(checkpoint: Path, photos: Path, count: int, card: Mapping[str, Any]) 
     networks = Networks({n: a.astype(np.float32) for n, a in stored.items()}, "float32", Z_LIMIT)
     scale_path = ScalePath(*(_layer(scale_arrays, name) for name in ("at64", "at32", "at16")))
     a = model.architecture
-    arrays |= fit_tables(networks, scale_path, crops(photos, count), a.levels, a.hyper)
+    return arrays | fit_tables(networks, scale_path, photos, a.levels, a.hyper)
+
+
+def serialise(
+    arrays: Arrays,
+    architecture: Architecture,
+    quality: Sequence[tuple[float, float]],
+    card: Mapping[str, Any],
+) -> bytes:
+    """The bytes of a weights file; `quality` are points (quality, level) of the quality scale."""
     metadata = {
         "format": FORMAT,
-        "architecture": a.to_dict(),
-        "levels": a.levels,
-        "quality": [[0, 0], [100, a.levels - 1]],
+        "architecture": architecture.to_dict(),
+        "levels": architecture.levels,
+        "quality": [list(point) for point in quality],
         "card": dict(card),
     }
     return bytes(save(arrays, {"pico": json.dumps(metadata, sort_keys=True)}))

@@ -12,7 +12,7 @@ from pico_core.networks.folding import fold_haar_up, matrix
 from pico_core.networks.model import ScaleDecoder
 from pico_core.scale_path import ACTIVATION_BITS, LOG_SCALE_LOW, LOG_SCALE_SPACING
 
-_WEIGHT_BITS = 15  # the largest weight of a layer uses up to this many bits
+WEIGHT_BITS = 15  # the largest weight of a layer uses up to this many bits
 
 
 def integer_scale_path(decoder: ScaleDecoder) -> dict[str, NDArray[Any]]:
@@ -35,7 +35,7 @@ def _quantise(
     weight: NDArray[np.float64], bias: NDArray[np.float64], bits_in: int, bits_out: int
 ) -> dict[str, NDArray[Any]]:
     """Round a layer to integers: inputs carry `bits_in` fractional bits, outputs `bits_out`."""
-    weight_bits = int(_WEIGHT_BITS - np.ceil(np.log2(np.abs(weight).max())))
+    weight_bits = int(WEIGHT_BITS - np.ceil(np.log2(np.abs(weight).max())))
     shift = weight_bits + bits_in - bits_out
     half = 2.0 ** (shift - 1)  # turns the floor of the shift into rounding to nearest
     return {

@@ -1,0 +1,253 @@
+"""Training data: packs keep every pixel, and what a step sees depends on nothing but the seed and the step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pico_core.errors import OptionError
+from pico_train.config import Config, from_dict
+from pico_train.packs import Pack, PackError, Packing, pack, read_outlines, summary_of, write_outlines
+from pico_train.sampling import Batches, Group, Prefetcher
+from pico_train.text_masks import draw_mask
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, photo: NDArray[np.uint8]) -> Path:
+    """Five pictures of different sizes and kinds, one of them damaged, and a manifest beside them."""
+    base = tmp_path_factory.mktemp("data")
+    photos = base / "photos"
+    (photos / "more").mkdir(parents=True)
+    for index, name in enumerate(("a.png", "b.png", "more/c.png")):
+        Image.fromarray(photo[40 * index :, : 400 - 50 * index]).save(photos / name)
+    Image.fromarray(photo[:200, :300]).save(photos / "d.webp", quality=90)
+    (photos / "e.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    rows = ["file,licence", "photos/a.png,CC0 (stated in README)", "photos/b.png,CC0", "photos/d.webp,MIT"]
+    (base / "MANIFEST.csv").write_text("\n".join(rows))
+    return photos
+
+
+@pytest.fixture(scope="module")
+def raw(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("packs") / "raw"
+    pack([folder], out, Packing(part_bytes=800_000))
+    return out
+
+
+def test_packs_keep_every_pixel_in_parts_of_limited_size(folder: Path, raw: Path) -> None:
+    found = Pack(raw)
+    assert [photo.entry.name for photo in found.photos] == [
+        "photos/a.png", "photos/b.png", "photos/d.webp", "photos/more/c.png",
+    ]  # fmt: skip
+    for photo in found.photos:
+        with Image.open(folder.parent / photo.entry.name) as image:
+            assert np.array_equal(photo.pixels(), np.asarray(image.convert("RGB")))
+    assert len(list(raw.iterdir())) > 1
+    assert all(part.stat().st_size <= 800_000 for part in raw.iterdir())
+
+
+def test_pictures_that_cannot_be_read_are_named_not_packed(folder: Path, tmp_path: Path) -> None:
+    done = pack([folder], tmp_path / "pack", Packing())
+    assert done.photos == 4
+    assert len(done.left_out) == 1
+    assert "e.jpg" in done.left_out[0]
+
+
+def test_small_packs_of_picture_files_expand_elsewhere(folder: Path, raw: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    pack([folder], small, Packing(max_side=200, webp_quality=80))
+    size = sum(part.stat().st_size for part in small.iterdir())
+    assert size < sum(part.stat().st_size for part in raw.iterdir()) / 10
+    pack([small], tmp_path / "expanded", Packing())
+    for a, b in zip(Pack(small).photos, Pack(tmp_path / "expanded").photos, strict=True):
+        assert b.entry.encoding == "raw"
+        assert max(b.pixels().shape) == 200
+        assert np.array_equal(a.pixels(), b.pixels())
+
+
+def test_picture_files_that_need_no_change_are_packed_as_they_are(folder: Path, tmp_path: Path) -> None:
+    pack([folder], tmp_path / "pack", Packing(webp_quality=80))
+    (photo,) = (p for p in Pack(tmp_path / "pack").photos if p.entry.name.endswith("d.webp"))
+    assert photo.stored.tobytes() == (folder / "d.webp").read_bytes()
+
+
+def test_licences_come_from_the_manifest(raw: Path) -> None:
+    assert summary_of([Pack(raw)])["licences"] == {"CC0": 2, "MIT": 1, "not stated": 1}
+
+
+def test_a_pack_is_never_mixed_with_another(folder: Path, raw: Path) -> None:
+    with pytest.raises(OptionError, match="already holds a pack"):
+        pack([folder], raw, Packing())
+
+
+@pytest.mark.parametrize("damage", ["cut", "magic", "header"])
+def test_damaged_parts_are_reported(raw: Path, tmp_path: Path, damage: str) -> None:
+    part = sorted(raw.iterdir())[0]
+    content = part.read_bytes()
+    broken = {
+        "cut": content[:-10_000],
+        "magic": b"X" + content[1:],
+        "header": content[:20] + b"\0" + content[21:],
+    }
+    (tmp_path / part.name).write_bytes(broken[damage])
+    with pytest.raises(PackError, match=part.name):
+        Pack(tmp_path)
+
+
+def test_folders_without_a_pack_say_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="pico-train pack"):
+        Pack(tmp_path)
+
+
+def config(**changes: object) -> Config:
+    values: dict[str, object] = {"batch": 4, "micro_batch": 2, "data": {"crop": 64}, **changes}
+    return from_dict(values)
+
+
+def equal(a: list[Group], b: list[Group]) -> bool:
+    pairs = list(zip(a, b, strict=True))
+    return all(torch.equal(x.pixels, y.pixels) and torch.equal(x.level, y.level) for x, y in pairs)
+
+
+def test_every_step_sees_the_same_crops_whatever_came_before(raw: Path) -> None:
+    first = Batches(config(), 8, CPU, [Pack(raw)])
+    straight = [first.micro_batch(step, index) for step in range(3) for index in range(2)]
+    assert equal(Batches(config(), 8, CPU, [Pack(raw)]).micro_batch(2, 1), straight[-1])
+    assert not equal(straight[0], straight[1])
+    assert not equal(straight[0], straight[2])
+    assert not equal(Batches(config(seed=1), 8, CPU, [Pack(raw)]).micro_batch(0, 0), straight[0])
+
+
+def test_prefetching_changes_nothing(raw: Path) -> None:
+    batches = Batches(config(), 8, CPU, [Pack(raw)])
+    ahead = Prefetcher(batches)
+    for step, index in ((0, 0), (0, 1), (1, 0), (5, 1), (6, 0)):
+        assert equal(ahead.micro_batch(step, index), batches.micro_batch(step, index))
+
+
+def test_levels_of_a_batch_cover_the_range_evenly(raw: Path) -> None:
+    batches = Batches(config(), 8, CPU, [Pack(raw)])
+    levels = torch.cat([g.level for index in range(2) for g in batches.micro_batch(7, index)])
+    gaps = levels.sort().values.diff()
+    assert torch.allclose(gaps, torch.full((3,), 7 / 4), atol=1e-4)
+
+
+def test_tiles_take_their_share_of_every_batch(raw: Path) -> None:
+    batches = Batches(config(tiles={"share": 0.5, "window": 64}), 8, CPU, [Pack(raw)])
+    seen = set()
+    for step in range(12):
+        plain, tiled = batches.micro_batch(step, 0)
+        assert plain.tiles == (1, 1)
+        assert plain.share == tiled.share == 0.25
+        rows, columns = tiled.tiles
+        assert tuple(tiled.pixels.shape[2:]) == (56 * rows + 8, 56 * columns + 8)
+        assert len(tiled.pixels) * rows * columns == 4
+        seen.add(tiled.tiles)
+    assert seen == {(2, 2), (1, 2), (2, 1)}
+
+
+def test_shares_decide_how_often_a_pack_is_drawn_from(raw: Path, tmp_path: Path) -> None:
+    black = tmp_path / "black"
+    black.mkdir()
+    Image.new("RGB", (80, 80)).save(black / "x.png")
+    pack([black], tmp_path / "pack", Packing())
+    packs = [Pack(raw), Pack(tmp_path / "pack")]
+    shared = config(data={"crop": 64, "packs": ["a", "b"], "shares": [0.5, 0.5]})
+
+    def black_crops(c: Config) -> int:
+        batches = Batches(c, 8, CPU, packs)
+        return sum(
+            int((g.pixels.amax((1, 2, 3)) == 0).sum()) for s in range(40) for g in batches.micro_batch(s, 0)
+        )
+
+    assert 25 <= black_crops(shared) <= 55
+    assert black_crops(config()) < 10
+
+
+def test_packs_without_text_outlines_cannot_train_the_text_loss(raw: Path) -> None:
+    wanted = config(phase="perceptual", losses={"text_fidelity": {"weight": 1.0}})
+    with pytest.raises(OptionError, match="pico-train text-masks"):
+        Batches(wanted, 8, CPU, [Pack(raw)])
+
+
+def test_crops_too_large_for_every_picture_are_refused(raw: Path) -> None:
+    with pytest.raises(OptionError, match="use smaller crops"):
+        Batches(config(data={"crop": 1024}), 8, CPU, [Pack(raw)]).micro_batch(0, 0)
+
+
+@pytest.fixture(scope="module")
+def sign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of one black picture with one white rectangle, which is outlined as text."""
+    base = tmp_path_factory.mktemp("sign")
+    pixels = np.zeros((160, 200, 3), np.uint8)
+    pixels[70:90, 60:140] = 255
+    (base / "pictures").mkdir()
+    Image.fromarray(pixels).save(base / "pictures" / "sign.png")
+    pack([base / "pictures"], base / "pack", Packing())
+    outline = [[60.0, 70.0], [140.0, 70.0], [140.0, 90.0], [60.0, 90.0]]
+    write_outlines(base / "pack", {"pictures/sign.png": [outline]})
+    return base / "pack"
+
+
+def test_text_masks_follow_crop_scale_and_mirror(sign: Path) -> None:
+    wanted = config(
+        phase="perceptual",
+        losses={"text_fidelity": {"weight": 1.0}},
+        data={"crop": 64, "reduced_share": 0.7},
+    )
+    batches = Batches(wanted, 8, CPU, [Pack(sign)])
+    seen = 0
+    for step in range(20):
+        for group in batches.micro_batch(step, 0):
+            if group.mask is None:
+                continue
+            white = group.pixels[:, :1] > 0.98
+            assert group.mask[white].numel() == 0 or group.mask[white].min() > 0.5
+            far = torch.nn.functional.max_pool2d(white.float(), 31, 1, 15) == 0
+            assert group.mask[far & (group.pixels[:, :1] < 0.02)].sum() <= 0.02 * group.mask.sum() + 1e-3
+            seen += int(white.any())
+    assert seen > 5
+
+
+def test_text_masks_have_soft_edges() -> None:
+    mask = draw_mask([[[30.0, 30.0], [90.0, 30.0], [90.0, 60.0], [30.0, 60.0]]], 128, 96)
+    assert mask is not None
+    assert mask.shape == (96, 128)
+    assert mask[45, 60] > 0.99
+    assert mask[5, 5] == 0
+    assert np.abs(np.diff(mask, axis=1)).max() < 0.25
+    assert draw_mask([[[300.0, 30.0], [390.0, 30.0], [390.0, 60.0], [300.0, 60.0]]], 128, 96) is None
+
+
+def test_outlines_travel_with_their_pictures_and_shrink_with_them(sign: Path, tmp_path: Path) -> None:
+    pack([sign], tmp_path / "half", Packing(max_side=100))
+    outlines = read_outlines(tmp_path / "half")
+    assert outlines is not None
+    assert outlines["pictures/sign.png"][0][1] == [70.0, 35.0]
+
+
+def test_text_is_found_where_text_is(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr_onnxruntime", reason="the text detector is not installed")
+    from PIL import ImageDraw, ImageFont
+
+    from pico_train.text_masks import find_text
+
+    (tmp_path / "pictures").mkdir()
+    page = Image.new("RGB", (320, 160), "white")
+    ImageDraw.Draw(page).text((40, 60), "Platform 9", "black", ImageFont.load_default(36))
+    page.save(tmp_path / "pictures" / "page.png")
+    Image.new("RGB", (320, 160), "grey").save(tmp_path / "pictures" / "plain.png")
+    pack([tmp_path / "pictures"], tmp_path / "pack", Packing())
+    assert find_text(tmp_path / "pack") == (2, 1)
+    outlines = read_outlines(tmp_path / "pack")
+    assert outlines is not None
+    xs, ys = zip(*outlines["pictures/page.png"][0], strict=True)
+    assert 20 < min(xs) < 60
+    assert 45 < min(ys) < max(ys) < 115

@@ -1,0 +1,286 @@
+"""Training survives being killed at any moment, and gives the same weights however it is run."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_runs import make_pack, mse_config, one_thread, same, small_config  # noqa: F401
+
+from pico_core.errors import OptionError
+from pico_train import checkpoint, engine
+from pico_train.cli import main
+from pico_train.config import BUNDLED, Config, Schedule, differences, from_dict, read
+from pico_train.engine import Limits, Trainer, TrainingError, train
+from pico_train.optimiser import orthogonalise, rate_factor
+from pico_train.processes import Team, run_team, team_size
+from pico_train.run_log import read_log
+
+EXACT = ("step", "weights", "ema", "optimiser", "discriminator", "discriminator_optimiser", "skipped")
+
+
+@pytest.fixture(scope="module")
+def pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pack(tmp_path_factory.mktemp("train"))
+
+
+@pytest.fixture(scope="module")
+def straight(pack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The state after eight steps without interruption."""
+    run = tmp_path_factory.mktemp("straight")
+    run_team(1, train, (small_config(pack_folder), run, Limits()))
+    return loaded(run)
+
+
+def loaded(run: Path) -> dict[str, Any]:
+    state = checkpoint.load(run)
+    assert state is not None
+    return state
+
+
+def write_config(config: Config, path: Path) -> Path:
+    """A TOML file with every value of a config."""
+
+    def lines(values: dict[str, Any], section: str) -> Iterator[str]:
+        plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
+        if section:
+            yield f"[{section}]"
+        yield from (f"{name} = {json.dumps(value)}" for name, value in plain.items())
+        for name, value in values.items():
+            if isinstance(value, dict):
+                yield from lines(value, f"{section}.{name}" if section else name)
+
+    path.write_text("\n".join(lines(config.to_dict(), "")))
+    return path
+
+
+def test_a_resumed_run_is_identical_to_the_last_bit(
+    pack_folder: Path, straight: dict[str, Any], tmp_path: Path
+) -> None:
+    config = small_config(pack_folder)
+    for steps in (3, 2, 8):
+        run_team(1, train, (config, tmp_path, Limits(steps=steps)))
+    state = loaded(tmp_path)
+    assert state["step"] == 8
+    assert all(same(state[name], straight[name]) for name in EXACT)
+    rows = [row for row in read_log(tmp_path) if "loss" in row]
+    assert [row["step"] for row in rows] == [2, 4, 6, 8]
+
+
+def test_a_run_killed_in_full_flight_ends_with_the_same_weights(
+    pack_folder: Path, straight: dict[str, Any], tmp_path: Path
+) -> None:
+    config = write_config(small_config(pack_folder), tmp_path / "config.toml")
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "pico_train", "run", str(config), "--out", str(run)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not (run / checkpoint.NAME).exists():
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    killed_at = loaded(run)["step"]
+    assert 0 < killed_at < 8
+    assert main(["run", str(config), "--out", str(run)]) == 0
+    state = loaded(run)
+    assert all(same(state[name], straight[name]) for name in EXACT)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_kill_while_a_checkpoint_is_written_leaves_a_whole_one(tmp_path: Path) -> None:
+    weights = torch.rand(500_000)
+    for attempt in range(8):
+        child = os.fork()
+        if child == 0:
+            for step in range(10_000):
+                checkpoint.save(tmp_path, {"step": step, "weights": weights + step})
+            os._exit(0)
+        while not (tmp_path / checkpoint.NAME).exists():
+            time.sleep(0.001)
+        time.sleep(random.Random(attempt).uniform(0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        state = loaded(tmp_path)
+        assert torch.equal(state["weights"], weights + state["step"])
+    with checkpoint.sole_writer(tmp_path):
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left == {checkpoint.NAME, "lock"}
+
+
+def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, {"step": 1})
+    path = tmp_path / checkpoint.NAME
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(checkpoint.CheckpointError, match="cannot be read"):
+        checkpoint.load(tmp_path)
+
+
+def test_one_folder_has_one_writer(tmp_path: Path) -> None:
+    with (
+        checkpoint.sole_writer(tmp_path),
+        pytest.raises(checkpoint.CheckpointError, match="another process"),
+        checkpoint.sole_writer(tmp_path),
+    ):
+        pass
+
+
+def test_two_processes_train_as_one_does_with_the_same_batch(pack_folder: Path, tmp_path: Path) -> None:
+    config = small_config(pack_folder, engine={"precision": "float32"}, gan={"start": 0, "lead": 0})
+    run_team(1, train, (config, tmp_path / "alone", Limits(steps=2)))
+    run_team(2, train, (config, tmp_path / "together", Limits(steps=2)))
+    alone, together = loaded(tmp_path / "alone"), loaded(tmp_path / "together")
+    assert together["step"] == 2
+    for part in ("weights", "ema", "discriminator"):
+        for name, tensor in alone[part].items():
+            assert torch.allclose(tensor, together[part][name], rtol=1e-3, atol=1e-4), f"{part} {name}"
+
+
+@pytest.mark.slow
+def test_problems_in_another_process_are_told_as_they_are(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(mse_config(tmp_path / "nothing", engine={"processes": 2}), tmp_path / "config.toml")
+    assert main(["run", str(config), "--out", str(tmp_path / "run")]) == 1
+    assert "holds no pack" in capfd.readouterr().err
+
+
+def test_teams_are_as_large_as_micro_batches_divide() -> None:
+    assert [team_size(wanted, 8) for wanted in (1, 2, 3, 4, 7, 8, 100)] == [1, 2, 2, 4, 4, 8, 8]
+    assert sorted(index for rank in range(3) for index in Team(rank, 3).share_of(9)) == list(range(9))
+
+
+def test_steps_that_are_not_finite_change_nothing_and_are_counted(pack_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(mse_config(pack_folder), tmp_path, Team())
+    trainer.advance()
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    averages = {name: tensor.clone() for name, tensor in trainer.ema.state.items()}
+    handle = trainer.model.decoder.stage4.gain.register_hook(lambda g: g * math.nan)  # type: ignore[no-untyped-call]
+    trainer.advance()
+    assert (trainer.step, trainer.skipped) == (2, 1)
+    assert same(before, dict(trainer.model.state_dict()))
+    assert same(averages, trainer.ema.state)
+    handle.remove()
+    trainer.advance()
+    assert (trainer.step, trainer.skipped) == (3, 1)
+    assert not same(before, dict(trainer.model.state_dict()))
+
+
+def test_training_gives_up_when_nothing_is_finite_any_more(
+    pack_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MOST_SKIPPED_IN_A_ROW", 5)
+    trainer = Trainer(mse_config(pack_folder), tmp_path, Team())
+    trainer.model.decoder.stage4.gain.register_hook(lambda g: g * math.inf)  # type: ignore[no-untyped-call]
+    for _ in range(4):
+        trainer.advance()
+    with pytest.raises(TrainingError, match="lower learning rates"):
+        trainer.advance()
+    assert trainer.skipped == 5
+
+
+def test_training_reduces_the_loss(pack_folder: Path, tmp_path: Path) -> None:
+    timing = {"schedule": {"steps": 40, "warm_up": 5}, "engine": {"log_every": 10, "checkpoint_every": 40}}
+    config = mse_config(pack_folder, **timing)
+    run_team(1, train, (config, tmp_path, Limits()))
+    losses = [row["loss"] for row in read_log(tmp_path) if "loss" in row]
+    assert len(losses) == 4
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_only_the_chosen_parameters_learn(pack_folder: Path, tmp_path: Path) -> None:
+    rate = {"train_only": "scale_decoder.", "scale_arithmetic": "integer"}
+    trainer = Trainer(mse_config(pack_folder, rate=rate), tmp_path, Team())
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    for _ in range(2):
+        trainer.advance()
+    changed = {
+        name for name, tensor in trainer.model.state_dict().items() if not torch.equal(tensor, before[name])
+    }
+    assert changed
+    assert all(name.startswith("scale_decoder.") for name in changed)
+
+
+def test_a_changed_config_is_noted_and_another_architecture_refused(
+    pack_folder: Path, tmp_path: Path
+) -> None:
+    train(Team(), mse_config(pack_folder), tmp_path, Limits(steps=1))
+    train(Team(), mse_config(pack_folder, optimiser={"clip": 1.0}), tmp_path, Limits(steps=1))
+    starts = [row for row in read_log(tmp_path) if row.get("event") == "start"]
+    assert starts[-1]["changes"] == ["optimiser.clip: 2.0 -> 1.0"]
+    with pytest.raises(OptionError, match="another architecture"):
+        Trainer(mse_config(pack_folder, architecture={"wide": 24}), tmp_path, Team())
+
+
+def test_learning_rate_warms_up_stays_and_falls() -> None:
+    schedule = Schedule(steps=1000, warm_up=10, constant=0.5, final=0.1)
+    factors = [rate_factor(schedule, step) for step in range(1000)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9:500] == [1.0] * 491
+    assert all(a >= b for a, b in pairwise(factors[500:]))
+    assert factors[-1] == pytest.approx(0.1, abs=1e-4)
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((4, 24, 16), (4, 16, 40)):
+        values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
+        assert 0.6 < values.min() < values.max() < 1.3
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in BUNDLED.glob("*.toml")))
+def test_bundled_configs_are_valid(name: str) -> None:
+    config = read(name)
+    assert from_dict(config.to_dict()) == config
+    assert config.schedule.steps > 0
+
+
+def test_overrides_change_single_keys() -> None:
+    config = read("perceptual", ["gan.weight=0", "architecture.context=none", "data.packs=['a', 'b']"])
+    assert config.gan.weight == 0
+    assert config.architecture == {"context": "none"}
+    assert config.data.packs == ("a", "b")
+    changed = differences(read("perceptual").to_dict(), config.to_dict())
+    assert [line.partition(":")[0] for line in changed] == [
+        "architecture.context",
+        "data.packs",
+        "gan.weight",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("gan.wieght=1", "did you mean weight"),
+        ("batch=7", "does not divide"),
+        ("batch='8'", "must be of type int"),
+        ("data.crop=100", "multiple of 64"),
+        ("phase=fast", "must be one of mse, perceptual"),
+        ("losses.lpips.weight=1", "need perceptual"),
+        ("rate.lambda_low=1.0", "below lambda_high"),
+        ("gan", "not KEY=VALUE"),
+    ],
+)
+def test_mistakes_in_configs_are_explained(override: str, problem: str) -> None:
+    with pytest.raises(OptionError, match=problem):
+        read("mse", [override])
+
+
+def test_curves_are_drawn_from_the_log(straight: dict[str, Any], pack_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs matplotlib")
+    assert main(["plot", str(tmp_path)]) == 1  # nothing logged yet
+    rows = [{"step": s, "loss": 1 / s, "bpp": 0.5, "psnr": 30.0, "lpips": 0.1} for s in (1, 2, 3)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["plot", str(tmp_path)]) == 0
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,184 @@
+"""Every loss does what its name claims, and the seam that training sees is the codec's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+from training_runs import one_thread  # noqa: F401
+
+from pico_core.mosaic import Mosaic
+from pico_core.tiling import OVERLAP, WINDOW, Box, Grid
+from pico_metrics.lpips import lpips
+from pico_metrics.ms_ssim import ms_ssim
+from pico_train.config import from_dict
+from pico_train.discriminator import Discriminator, codec_loss, discriminator_loss
+from pico_train.losses import LpipsLoss, MseLoss, MsSsimLoss, TextFidelityLoss, TilingArtifactLoss
+from pico_train.objective import Objective
+from pico_train.sampling import Group, covered
+from pico_train.tile_groups import blend, code
+
+
+def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture(scope="module")
+def pair(photo: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A crop of a photograph, and the same with noise."""
+    crop = photo[100:356, 100:356]
+    noise = np.random.default_rng(0).integers(-25, 26, crop.shape)
+    return crop, np.clip(crop + noise, 0, 255).astype(np.uint8)
+
+
+def test_tiling_loss_sees_an_offset_between_tiles_that_mse_takes_for_noise(photo: NDArray[np.uint8]) -> None:
+    reference = as_tensor(photo[:128, :256])
+    offset = torch.zeros_like(reference)
+    offset[..., 128:] = 4 / 255  # the right tile is a little too bright
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(0))
+    noise *= offset.square().mean().sqrt() / noise.square().mean().sqrt()
+    mse, tiling = MseLoss(), TilingArtifactLoss()
+    assert torch.allclose(mse(reference + offset, reference), mse(reference + noise, reference))
+    assert tiling(reference + offset, reference) > 5 * tiling(reference + noise, reference)
+
+
+@given(st.integers(33, 90), st.integers(33, 90), st.floats(-0.2, 0.2))
+def test_tiling_loss_of_a_constant_offset_is_its_size_at_every_resolution(
+    height: int, width: int, offset: float
+) -> None:
+    reference = torch.full((1, 3, height, width), 0.5)
+    value = TilingArtifactLoss((8, 16, 32))(reference + offset, reference)
+    assert torch.allclose(value, torch.tensor([3 * abs(offset)]), atol=1e-5)
+
+
+def test_text_loss_multiplies_the_error_inside_the_mask_only() -> None:
+    reference, loss = torch.full((2, 3, 32, 32), 0.5), TextFidelityLoss()
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[0, :, 8:16, 8:24] = 1
+    mask[0, :, 16:20, 8:24] = 0.5
+    inside, outside = reference.clone(), reference.clone()
+    inside[..., 8:20, 8:24] += 0.1
+    outside[..., :8, :] += 0.1
+    covered_share = (8 * 16 + 0.5 * 4 * 16) / 32**2
+    assert torch.allclose(loss(inside, reference, mask), torch.tensor([0.1 * covered_share, 0.0]))
+    assert torch.equal(loss(outside, reference, mask), torch.zeros(2))
+    assert torch.equal(loss(inside, reference, None), torch.zeros(2))
+
+
+def test_text_mask_blocks_the_adversarial_gradient_inside_and_nowhere_else() -> None:
+    torch.manual_seed(0)
+    critic, image = Discriminator(16), torch.rand(1, 3, 32, 32)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:16, 8:24] = 1
+    mask[..., 16:20, 8:24] = 0.5
+
+    def gradient(shielded: bool) -> Tensor:
+        leaf = image.clone().requires_grad_()
+        shown = TextFidelityLoss.shield(leaf, mask) if shielded else leaf
+        assert torch.equal(shown, leaf)  # the discriminator sees the same picture
+        codec_loss(critic(shown)).mean().backward()  # type: ignore[no-untyped-call]
+        assert leaf.grad is not None
+        return leaf.grad
+
+    free, blocked = gradient(False), gradient(True)
+    assert free[..., 8:16, 8:24].abs().min() > 0
+    assert torch.equal(blocked[..., 8:16, 8:24], torch.zeros(1, 3, 8, 16))
+    assert torch.allclose(blocked, free * (1 - mask), atol=1e-9)
+
+
+def test_lpips_loss_is_the_published_metric_and_has_a_gradient(
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> None:
+    reference, distorted = pair
+    image = as_tensor(distorted).requires_grad_()
+    value = LpipsLoss()(image, as_tensor(reference))
+    assert value.item() == pytest.approx(lpips(reference, distorted, "squeeze"), rel=1e-4)
+    value.sum().backward()
+    assert image.grad is not None
+    assert image.grad.abs().max() > 0
+
+
+def test_ms_ssim_loss_is_close_to_the_metric(pair: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
+    reference, distorted = pair
+    value = MsSsimLoss()(as_tensor(distorted), as_tensor(reference)).item()
+    assert 1 - value == pytest.approx(ms_ssim(reference, distorted), abs=2e-3)
+    assert MsSsimLoss()(as_tensor(reference), as_tensor(reference)).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_discriminator_learns_to_tell_sharp_from_blurred(photo: NDArray[np.uint8]) -> None:
+    torch.manual_seed(0)
+    real = torch.cat([as_tensor(photo[i : i + 64, j : j + 64]) for i in (0, 128, 256) for j in (0, 200)])
+    fake = torch.nn.functional.avg_pool2d(real, 5, 1, 2)
+    critic = Discriminator(32)
+    optimiser = torch.optim.Adam(critic.parameters(), 2e-3, (0.5, 0.9))
+    losses = []
+    for _ in range(25):
+        critic.refresh()
+        loss = discriminator_loss(critic(real), critic(fake)).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_discriminator_has_the_size_that_it_states() -> None:
+    assert round(sum(p.numel() for p in Discriminator().parameters()) / 1e6, 1) == 4.4
+
+
+def test_loss_is_rate_plus_lambda_times_squared_error_balanced_over_levels() -> None:
+    config = from_dict({"rate": {"lambda_low": 0.001, "lambda_high": 0.064}})
+    objective = Objective(config, 4, torch.device("cpu"))
+    reference = torch.full((2, 3, 64, 64), 0.5)
+    group = Group(reference, None, torch.tensor([0.0, 3.0]), (1, 1), 1.0)
+    bits = torch.tensor([0.3, 0.9]), torch.tensor([0.1, 0.1])
+    loss, terms = objective(reference + 0.02, group, bits, None, 0.0)
+    lambdas = torch.tensor([0.001, 0.064])
+    expected = (bits[0] + bits[1] + lambdas * 255**2 * 0.02**2) / (lambdas / 0.001).sqrt()
+    assert torch.allclose(loss, expected.mean())
+    assert terms["mse"].item() == pytest.approx(0.0004, rel=1e-4)
+    assert terms["bpp"].item() == pytest.approx(0.7)
+
+
+def test_adversarial_weight_starts_late_and_warms_up() -> None:
+    gan = {"weight": 0.1, "start": 100, "warm_up": 50, "lead": 20}
+    objective = Objective(from_dict({"phase": "perceptual", "gan": gan}), 4, torch.device("cpu"))
+    assert [objective.gan_weight(step) for step in (0, 100, 125, 150, 900)] == [0, 0, 0.05, 0.1, 0.1]
+    assert [objective.discriminator_learns(step) for step in (79, 80, 500)] == [False, True, True]
+
+
+@pytest.mark.parametrize("tiles", [(1, 2), (2, 1), (2, 2)])
+def test_tiles_that_agree_give_back_the_crop(tiles: tuple[int, int]) -> None:
+    size = [covered(count, 64) for count in tiles]
+    pixels = torch.rand(2, 3, *size)
+
+    def networks(x: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        assert x.shape[2:] == (64, 64)
+        assert len(level) == len(x)
+        return x, torch.ones(len(x)), torch.zeros(len(x))
+
+    output, bits, _ = code(networks, pixels, torch.tensor([1.0, 2.0]), tiles)
+    assert torch.allclose(output, pixels, atol=1e-6)
+    assert torch.allclose(bits, torch.full((2,), tiles[0] * tiles[1] * 64**2 / (size[0] * size[1])))
+
+
+@pytest.mark.parametrize("tiles", [(1, 2), (2, 1), (2, 2)])
+def test_the_seam_in_training_is_the_seam_of_the_codec(tiles: tuple[int, int]) -> None:
+    rows, columns = tiles
+    grid = Grid(covered(columns, WINDOW), covered(rows, WINDOW))
+    values = np.array([40, 200, 120, 90], np.uint8)
+    mosaic = Mosaic(grid, Box(0, 0, grid.width, grid.height), 3)
+    for index in range(grid.count):
+        mosaic.add(index, np.full((WINDOW, WINDOW, 3), values[index], np.uint8))
+    whole, side = mosaic.finish(), 64
+    top, left = ((count - 1) * (WINDOW - side) for count in tiles)
+    expected = whole[top : top + covered(rows, side), left : left + covered(columns, side)]
+    windows = [torch.full((1, 3, side, side), float(values[i])) for i in range(grid.count)]
+    blended = blend(windows, tiles)[0].permute(1, 2, 0).numpy()
+    assert blended.shape == expected.shape
+    assert np.abs(blended - expected).max() <= 0.5 + 1e-4
+    assert OVERLAP == 8

@@ -1,0 +1,334 @@
+"""Weights keep their meaning: from checkpoint to model, to a file that ships, and back to training."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from training_runs import ARCHITECTURE, make_pack, mse_config, one_thread  # noqa: F401
+
+from pico_core import registry
+from pico_core.codec import LearnedCodec
+from pico_core.errors import OptionError
+from pico_core.networks.alternatives import CONTEXTS, RESAMPLINGS
+from pico_core.networks.folding import fold
+from pico_core.networks.inference import Networks
+from pico_core.networks.layers import ConvScale
+from pico_core.networks.model import Architecture, PicoModel
+from pico_core.scale_path import LOG_SCALE_LOW, LOG_SCALE_SPACING, Z_LIMIT, ScalePath
+from pico_train.cli import main
+from pico_train.engine import Limits, train
+from pico_train.export import _layer
+from pico_train.integer import integer_scale_path
+from pico_train.integer_training import IntegerScaleDecoder
+from pico_train.processes import Team
+from pico_train.prototype import rename
+from pico_train.shipping import Point, quality_scale
+from pico_train.start import make_architecture, move_levels, read_start, starting_weights
+from pico_train.unfolding import unfold
+
+SMALL = make_architecture(ARCHITECTURE)
+
+
+def settled(architecture: Architecture) -> PicoModel:
+    """A model whose weights follow from nothing but their names and shapes, on every machine."""
+    model = PicoModel(architecture).eval()
+    with torch.no_grad():
+        for index, (name, parameter) in enumerate(model.named_parameters()):
+            wave = torch.sin(torch.arange(parameter.numel(), dtype=torch.float64) * 0.7 + index)
+            neutral = (
+                1.0 if name.endswith(("scale_in", "scale_out")) else 0.5 if name.endswith("gain") else 0.0
+            )
+            fan_in = parameter[0].numel() if parameter.ndim == 4 else 1
+            size = 0.05 if neutral or parameter.ndim < 4 else 1.2 / math.sqrt(fan_in)
+            parameter.copy_((neutral + size * wave).view(parameter.shape))
+    return model
+
+
+def picture(height: int = 64, width: int = 128) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    waves = [torch.sin(x * 0.11 + y * 0.05 + c) * torch.cos(y * 0.09 - c) for c in range(3)]
+    return (0.5 + 0.4 * torch.stack(waves))[None]
+
+
+def test_the_default_network_keeps_its_names_and_shapes() -> None:
+    """Checkpoints of every run so far depend on them."""
+    state = PicoModel().state_dict()
+    described = "\n".join(f"{name} {tuple(tensor.shape)}" for name, tensor in sorted(state.items()))
+    assert len(state) == 436
+    assert hashlib.sha256(described.encode()).hexdigest()[:16] == "6c4424758806e2f8"
+
+
+def test_the_default_network_keeps_its_results() -> None:
+    with torch.inference_mode():
+        output, bits_y, bits_z = settled(Architecture())(picture(), torch.tensor([2.5]))
+    found = [output.mean(), output.std(), output[0, 1, 20, 30], output[0, 2, 60, 100], bits_y[0], bits_z[0]]
+    expected = [0.523364, 0.659181, 0.564162, 0.591615, 1.264208, 0.0311841]  # before alternatives existed
+    assert [float(value) for value in found] == pytest.approx(expected, rel=1e-3)
+
+
+def test_checkpoints_of_the_prototype_give_the_same_pictures(shared: Path) -> None:
+    spec = importlib.util.spec_from_file_location("prototype_networks", shared / "prototype" / "networks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    prototype = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(prototype)
+    state = load_file(shared / "weights" / "warmstart-perceptual.safetensors")
+    old, new = prototype.Codec().eval(), PicoModel().eval()
+    old.load_state_dict(state)
+    new.load_state_dict(rename(state))
+    with torch.inference_mode():
+        for a, b in zip(
+            old(picture(), torch.tensor([3.3])), new(picture(), torch.tensor([3.3])), strict=True
+        ):
+            assert torch.equal(a, b)
+
+
+def test_alternatives_add_nothing_to_the_default_checkpoint() -> None:
+    names = set(PicoModel(SMALL).state_dict())
+    assert set(PicoModel(make_architecture({**ARCHITECTURE, "conv_scale": False})).state_dict()) == names
+    assert set(PicoModel(make_architecture({**ARCHITECTURE, "resampling": "pixel"})).state_dict()) == names
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"context": name} for name in CONTEXTS),
+        *({"resampling": name} for name in RESAMPLINGS),
+        {"learned_step": False},
+        {"conv_scale": False},
+        {"stage_scales": True},
+    ],
+    ids=lambda change: "-".join(map(str, change.popitem())) if change else "",
+)
+def test_every_alternative_trains_and_only_foldable_ones_fold(change: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = PicoModel(make_architecture({**ARCHITECTURE, **change})).train()
+    output, bits_y, bits_z = model(torch.rand(2, 3, 64, 64), torch.tensor([0.5, 2.0]))
+    assert output.shape == (2, 3, 64, 64)
+    ((output - 0.5).square().mean() + bits_y.mean() + bits_z.mean()).backward()
+    learning = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in learning)
+    if model.architecture.unfoldable:
+        with pytest.raises(OptionError, match="cannot be shipped"):
+            fold(model)
+    else:
+        fold(model)
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_every_context_order_loses_nothing_and_takes_equal_parts(name: str) -> None:
+    order, x = CONTEXTS[name], torch.randn(2, 8, 4, 6)
+    parts = order.split(x)
+    assert [tuple(part.shape) for part in parts] == [(2, 32 // order.passes, 2, 3)] * order.passes
+    assert torch.equal(order.join(parts), x)
+
+
+def test_scale_path_ignores_autocast() -> None:
+    model, z = settled(SMALL), torch.randint(-9, 10, (1, 8, 2, 2)).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.scale_decoder(z)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, model.scale_decoder(z))
+
+
+def test_unknown_alternatives_are_refused() -> None:
+    with pytest.raises(OptionError, match="context is 'all'"):
+        Architecture(context="all")
+    with pytest.raises(OptionError, match="known are"):
+        make_architecture({"wider": 3})
+
+
+def test_conv_scale_can_be_switched_off_without_moving() -> None:
+    model = PicoModel(make_architecture({**ARCHITECTURE, "conv_scale": False}))
+    scales = [m for m in model.modules() if isinstance(m, ConvScale)]
+    assert not any(m.scale_in.requires_grad or m.scale_out.requires_grad for m in scales)
+
+
+def test_integer_training_computes_what_the_product_computes() -> None:
+    torch.manual_seed(3)
+    decoder = IntegerScaleDecoder(SMALL)
+    with torch.no_grad():
+        decoder.at16.weight.mul_(8)
+    z = torch.randint(-30, 31, (1, 8, 6, 5)).float()
+    log_scale = decoder(z)
+    arrays = integer_scale_path(decoder)
+    path = ScalePath(*(_layer(arrays, name) for name in ("at64", "at32", "at16")))
+    indices = path.table_indices(z[0].permute(1, 2, 0).numpy().astype(np.int16))
+    found = ((log_scale[0].permute(1, 2, 0) - LOG_SCALE_LOW) / LOG_SCALE_SPACING).detach().numpy()
+    assert np.array_equal(np.rint(found), indices)
+    assert len(np.unique(indices)) > 5
+    log_scale.sum().backward()
+    assert decoder.at64.weight.grad is not None
+    assert decoder.at64.weight.grad.abs().max() > 0
+
+
+@pytest.fixture(scope="module")
+def shipped() -> registry.Weights:
+    return registry.get(registry.default_id())
+
+
+def test_shipped_weights_become_a_model_that_computes_the_same(
+    shipped: registry.Weights, photo: NDArray[np.uint8]
+) -> None:
+    model = unfold(shipped, make_architecture(shipped.metadata["architecture"])).eval()
+    again = Networks({n: a.numpy() for n, a in fold(model).items()}, "float32", Z_LIMIT)
+    codec = LearnedCodec(shipped)
+    pixels = photo[None, :128, :192]
+    symbols, z = codec.networks("float32").analyse(pixels, 3.3)
+    symbols_again, z_again = again.analyse(pixels, 3.3)
+    assert np.array_equal(z, z_again)
+    assert (symbols != symbols_again).mean() < 1e-3
+    difference = again.synthesise(symbols, z, 3.3).astype(int) - codec.networks("float32").synthesise(
+        symbols, z, 3.3
+    )
+    assert np.abs(difference).max() <= 1
+    arrays = integer_scale_path(model.scale_decoder)
+    path = ScalePath(*(_layer(arrays, name) for name in ("at64", "at32", "at16")))
+    exact = shipped.scale_path.table_indices(z[0]).astype(int)
+    assert np.abs(path.table_indices(z[0]) - exact).max() <= 1
+    assert (path.table_indices(z[0]) != exact).mean() < 0.01
+
+
+def test_shipped_weights_can_be_trained_further(shipped: registry.Weights) -> None:
+    start = read_start(registry.SHIPPED / f"{shipped.id.hex()}.safetensors")
+    assert start.architecture.to_dict().keys() == Architecture().to_dict().keys()
+    PicoModel(start.architecture).load_state_dict(start.state)
+
+
+def test_moving_levels_keeps_the_gain_at_every_lambda() -> None:
+    old, new = (0.001, 0.06), (0.00025, 0.08)
+    slope = torch.tensor([0.3, -0.2])
+
+    def gains(span: tuple[float, float]) -> Tensor:
+        lambdas = [math.log(span[0]) + i / 7 * math.log(span[1] / span[0]) for i in range(8)]
+        return torch.stack([slope * value for value in lambdas])
+
+    state = {"encoder.gain8.log_gain": gains(old), "other.weight": torch.ones(3)}
+    moved = move_levels(state, old, new, 8)
+    assert torch.allclose(moved["encoder.gain8.log_gain"], gains(new), atol=1e-5)
+    assert torch.equal(moved["other.weight"], state["other.weight"])
+    assert torch.equal(move_levels(state, old, old, 8)["encoder.gain8.log_gain"], gains(old))
+    assert move_levels(state, old, new, 5)["encoder.gain8.log_gain"].shape == (5, 2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps of the tiny network."""
+    folder = tmp_path_factory.mktemp("weights")
+    train(Team(), mse_config(make_pack(folder)), folder / "run", Limits(steps=3))
+    return folder / "run"
+
+
+def test_a_run_starts_from_the_averaged_weights_of_another(run: Path, tmp_path: Path) -> None:
+    start = read_start(run)
+    assert start.architecture == SMALL
+    config = mse_config(run.parent / "pack", rate={"lambda_low": 0.001, "lambda_high": 0.01})
+    weights = starting_weights(start, config, run)
+    assert torch.equal(weights["encoder.to_latent.weight"], start.state["encoder.to_latent.weight"])
+    assert not torch.equal(weights["encoder.gain8.log_gain"], start.state["encoder.gain8.log_gain"])
+    train(Team(), config, tmp_path, Limits(steps=1), run)
+    history = read_start(tmp_path).history
+    assert [(line["phase"], line["steps"]) for line in history] == [("mse", 3), ("mse", 1)]
+
+
+def test_weights_of_another_architecture_are_refused(run: Path) -> None:
+    config = mse_config(run.parent / "pack", architecture={"wide": 24})
+    with pytest.raises(OptionError, match="do not fit"):
+        starting_weights(read_start(run), config, run)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 broken"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_files_that_hold_no_weights_are_refused(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(OptionError, match="weights"):
+        read_start(path)
+
+
+def test_a_plain_file_of_model_weights_is_accepted(tmp_path: Path) -> None:
+    model = PicoModel()
+    save_file(dict(model.state_dict()), tmp_path / "weights.safetensors")
+    start = read_start(tmp_path / "weights.safetensors")
+    assert start.lambda_range is None
+    assert torch.equal(start.state["hyper_log_scale"], model.hyper_log_scale)
+
+
+def test_quality_rises_in_equal_steps_of_bits_and_passes_over_bad_levels() -> None:
+    bpp = [0.1, 0.2, 0.4, 0.8, 0.9, 1.6]
+    mse = [90.0, 60.0, 40.0, 25.0, 26.0, 10.0]
+    scale = quality_scale([Point(float(i), b, m) for i, (b, m) in enumerate(zip(bpp, mse, strict=True))])
+    qualities, levels = zip(*scale, strict=True)
+    assert qualities == tuple(range(0, 101, 5))
+    assert (levels[0], levels[5], levels[10], levels[-1]) == (0.0, 1.0, 2.0, 5.0)
+    assert all(a < b for a, b in itertools.pairwise(levels))
+
+
+def test_export_and_evaluate_work_on_real_files(run: Path, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    for package in ("matplotlib", "bjontegaard"):
+        pytest.importorskip(package, reason="the report needs it")
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo[:192, :256]).save(tmp_path / "photos" / "photo.png")
+    export = [
+        "export",
+        str(run),
+        "--photos",
+        str(tmp_path / "photos"),
+        "--count",
+        "1",
+        "--out",
+        str(tmp_path / "w"),
+    ]
+    assert main([*export, "--default"]) == 0
+    (path,) = (tmp_path / "w").glob("*.safetensors")
+    weights = registry.load(path)
+    assert (tmp_path / "w" / "default.txt").read_text().strip() == path.stem == weights.id.hex()
+    card = weights.metadata["card"]
+    assert card["training"][-1]["steps"] == 3
+    assert card["data"]["pictures"] == 2
+    assert abs(card["integer_scale_path"]["extra_bits"]) < 0.01
+    evaluate = [
+        "evaluate",
+        str(path),
+        str(tmp_path / "photos"),
+        "--levels",
+        "3",
+        "--out",
+        str(tmp_path / "e" / "x"),
+    ]
+    assert main(evaluate) == 0
+    report = json.loads((tmp_path / "e" / "x.json").read_text())
+    assert report["bits"] == "of real files"
+    assert set(report["curves"]) == {"pico", "AVIF", "JPEG"}
+    assert len(report["curves"]["pico"]) == 3
+    assert all(point["bpp"] > 0 for point in report["curves"]["pico"])
+    assert (tmp_path / "e" / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_models_that_cannot_ship_are_evaluated_on_their_estimate(
+    tmp_path: Path, photo: NDArray[np.uint8]
+) -> None:
+    pytest.importorskip("matplotlib", reason="the report needs it")
+    config = mse_config(make_pack(tmp_path), architecture={"context": "none"})
+    train(Team(), config, tmp_path / "run", Limits(steps=1))
+    Image.fromarray(photo[:192, :192]).save(tmp_path / "photo.png")
+    assert (
+        main(
+            ["evaluate", str(tmp_path / "run"), str(tmp_path), "--levels", "3", "--out", str(tmp_path / "x")]
+        )
+        == 0
+    )
+    assert '"bits": "estimated"' in (tmp_path / "x.json").read_text()

@@ -1,0 +1,247 @@
+"""Command `pico-train`: what it takes, what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pico_core import __version__
+from pico_core.errors import OptionError, PicoError
+
+FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_EXIT_CODES = """exit codes:
+  0    done
+  1    it failed; the message on standard error says what and why
+  2    the command line is wrong; nothing was done
+  130  stopped by Ctrl-C; `run` saves first and exits with 0
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process) and return its exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as exit_request:
+        return int(exit_request.code or FINE)
+    run: Callable[[argparse.Namespace], None] = arguments.run
+    try:
+        run(arguments)
+    except (PicoError, OSError) as error:
+        print(f"pico-train: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return FINE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pico-train",
+        description="Make weights for the codec.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pico-train {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_pack(commands)
+    _add_text_masks(commands)
+    _add_run(commands)
+    _add_plot(commands)
+    _add_export(commands)
+    _add_evaluate(commands)
+    return parser
+
+
+def _add_pack(commands: Any) -> None:
+    command = commands.add_parser(
+        "pack",
+        help="decode photographs once, into files that training maps into memory",
+        description="Pack the pictures of folders, or of other packs.",
+    )
+    command.add_argument(
+        "folders", metavar="FOLDER", type=Path, nargs="+", help="folders of pictures, or packs"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="PACK", help="folder that receives the parts"
+    )
+    command.add_argument(
+        "--max-side", type=int, default=0, metavar="N", help="reduce longer sides to N pixels"
+    )
+    command.add_argument(
+        "--webp",
+        type=int,
+        default=0,
+        metavar="Q",
+        help="store WebP files of quality Q (pictures that need no change as the files they are), for carrying to "
+        "another machine; pack the result there again to train on it",
+    )
+    command.add_argument(
+        "--part-mib", type=float, default=15, metavar="N", help="largest part (default: %(default)s MiB)"
+    )
+    command.set_defaults(run=_pack)
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from .packs import Packing, pack
+
+    if not 0 <= arguments.webp <= 100 or arguments.part_mib <= 0 or arguments.max_side < 0:
+        msg = "--webp must be from 0 to 100, --part-mib above 0, --max-side 0 or more"
+        raise OptionError(msg)
+    packing = Packing(arguments.max_side, arguments.webp, int(arguments.part_mib * 2**20))
+    done = pack(arguments.folders, arguments.out, packing)
+    for line in done.left_out:
+        print(f"pico-train: left out: {line}", file=sys.stderr)
+    size = f"{done.bytes / 2**20:.1f} MiB in {done.parts} parts"
+    print(f"{arguments.out}: {done.photos} pictures, {done.megapixels:.1f} megapixels, {size}")
+
+
+def _add_text_masks(commands: Any) -> None:
+    command = commands.add_parser(
+        "text-masks",
+        help="find text in a pack's pictures, for the text loss",
+        description="Find text with PP-OCR's detector and cache the outlines in each pack as text.json.",
+    )
+    command.add_argument("packs", metavar="PACK", type=Path, nargs="+", help="packs of `pico-train pack`")
+    command.add_argument("--threads", type=int, default=1, metavar="N", help="of the detector (default 1)")
+    command.add_argument("--again", action="store_true", help="look at every picture again")
+    command.set_defaults(run=_text_masks)
+
+
+def _text_masks(arguments: argparse.Namespace) -> None:
+    from .text_masks import find_text
+
+    for folder in arguments.packs:
+        pictures, with_text = find_text(folder, arguments.threads, arguments.again)
+        print(f"{folder}: text in {with_text} of {pictures} pictures")
+
+
+def _add_run(commands: Any) -> None:
+    command = commands.add_parser(
+        "run",
+        help="train, or go on training",
+        description="Train as a config says. The same command again goes on where the last one ended, or was killed.",
+    )
+    command.add_argument("config", metavar="CONFIG", help="a TOML file, or mse, perceptual or scales")
+    command.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    limits = command.add_mutually_exclusive_group()
+    limits.add_argument("--minutes", type=float, default=math.inf, metavar="M", help="stop after so long")
+    limits.add_argument("--steps", type=int, default=None, metavar="N", help="stop after N further steps")
+    command.add_argument(
+        "--init", type=Path, metavar="WEIGHTS", help="start from another run, a checkpoint or a weights file"
+    )
+    command.add_argument("--data", nargs="+", metavar="PACK", help="packs to train on; overrides data.packs")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the config, as gan.weight=0",
+    )
+    command.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from . import config as configs
+    from .engine import Limits, train
+    from .hardware import device_of
+    from .processes import run_team, team_size
+
+    config = configs.read(arguments.config, arguments.set)
+    if arguments.data:
+        values = config.to_dict()
+        values["data"]["packs"] = list(arguments.data)
+        config = configs.from_dict(values)
+    steps = math.inf if arguments.steps is None else arguments.steps
+    size = 1
+    if device_of(config).type == "cpu":
+        size = team_size(config.engine.processes, config.batch // config.micro_batch)
+    run_team(size, train, (config, arguments.out, Limits(arguments.minutes, steps), arguments.init))
+
+
+def _add_plot(commands: Any) -> None:
+    command = commands.add_parser(
+        "plot", help="draw a run's curves", description="Draw loss, rate and distortions over steps, as PNG."
+    )
+    command.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folders of runs, drawn together")
+    command.add_argument("--out", type=Path, metavar="PNG", help="default: curves.png in the first RUN")
+    command.set_defaults(run=_plot)
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    from .plot import plot_runs
+
+    out = arguments.out or arguments.runs[0] / "curves.png"
+    plot_runs(arguments.runs, out)
+    print(out)
+
+
+def _add_export(commands: Any) -> None:
+    command = commands.add_parser(
+        "export",
+        help="make a weights file that the codec loads",
+        description="Fold the networks, turn the scale path into integers, fit the entropy tables, measure the "
+        "quality scale, and write ID.safetensors with its model card.",
+    )
+    command.add_argument(
+        "source", metavar="RUN", type=Path, help="a run's folder, a checkpoint or a model's weights"
+    )
+    command.add_argument(
+        "--photos", type=Path, required=True, metavar="FOLDER", help="training pictures, or a pack"
+    )
+    command.add_argument(
+        "--count", type=int, default=120, metavar="N", help="how many to fit on (default 120)"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="receives ID.safetensors")
+    command.add_argument("--card", type=Path, metavar="JSON", help="more entries for the model card")
+    command.add_argument("--default", action="store_true", help="make these the weights that encode")
+    command.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from .shipping import ship
+
+    shipped = ship(arguments.source, arguments.photos, arguments.count, arguments.out, arguments.card)
+    if arguments.default:
+        from .files import write_whole
+
+        write_whole(arguments.out / "default.txt", [f"{shipped.path.stem}\n".encode("ascii")])
+    print(f"{shipped.path}  {shipped.path.stat().st_size / 1e6:.1f} MB")
+    print(f"integer scale path: {100 * shipped.integer_cost:+.3f} % of the bits of floating point")
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = commands.add_parser(
+        "evaluate",
+        help="measure with real files against AVIF and JPEG",
+        description="Encode pictures at several levels to real files, decode them, and compare with AVIF and JPEG.",
+    )
+    command.add_argument(
+        "source", metavar="RUN|WEIGHTS", type=Path, help="a run, a checkpoint or a weights file"
+    )
+    command.add_argument("pictures", metavar="FOLDER", type=Path, help="reference pictures")
+    command.add_argument(
+        "--photos", type=Path, metavar="FOLDER", help="to fit tables of a RUN on; default: its data"
+    )
+    command.add_argument("--count", type=int, default=48, metavar="N", help="how many of them (default 48)")
+    command.add_argument("--levels", type=int, default=8, metavar="N", help="number of levels (default 8)")
+    command.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="use N of the pictures (default: all)"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="STEM", help="writes STEM.json and STEM.png"
+    )
+    command.set_defaults(run=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from .evaluate import Request, evaluate
+
+    request = Request(
+        arguments.pictures, arguments.levels, arguments.limit, arguments.photos, arguments.count
+    )
+    print(evaluate(arguments.source, request, arguments.out))

@@ -1,0 +1,264 @@
+"""A training run's settings: one TOML file, read into dataclasses that say what every key means."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pico_core.errors import OptionError
+
+BUNDLED = Path(__file__).parent / "configs"
+PHASES = ("mse", "perceptual")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where training pictures come from and how crops are cut."""
+
+    packs: tuple[str, ...] = ()  # folders made by `pico-train pack`
+    shares: tuple[float, ...] = ()  # how often each pack is drawn from; empty: by its number of pixels
+    crop: int = 256  # side of a training crop, a multiple of 64
+    reduced_share: float = 0.25  # share of crops that are cut larger, up to twice, and reduced to `crop`
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Training on neighbouring tiles, coded apart and cross-faded as the codec does."""
+
+    share: float = 0.0  # share of every batch
+    window: int = 128  # side of a tile, a multiple of 64
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The range of rates: lambda multiplies 255^2 * MSE and rises exponentially with the level."""
+
+    lambda_low: float = 0.00025  # at level 0
+    lambda_high: float = 0.08  # at the highest level
+    init_lambda: tuple[float, ...] = ()  # lambda_low and lambda_high of starting weights that do not say it
+    scale_arithmetic: str = (
+        "float"  # of the scale decoder while training: float, or integer as in the product
+    )
+    train_only: str = ""  # train the parameters whose name starts so; empty: all of them
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the distortion: weight * relative^exponent * value, where relative = lambda / 0.001."""
+
+    weight: float = 0.0
+    exponent: float = 1.0
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of the distortion; a weight of 0 leaves a term out."""
+
+    mse: Term = Term(1.0, 1.0)  # of 0.001 * 255^2 * MSE, so weight 1 and exponent 1 are lambda * 255^2 * MSE
+    lpips: Term = Term()
+    ms_ssim: Term = Term()  # of 1 - MS-SSIM
+    tiling_artifact: Term = Term()
+    text_fidelity: Term = Term()
+
+
+@dataclass(frozen=True)
+class Gan:
+    """The adversarial term and its discriminator."""
+
+    weight: float = 0.0  # 0: no discriminator
+    exponent: float = 0.6
+    warm_up: int = 1000  # steps over which the weight rises from 0
+    start: int = 0  # step at which it begins to rise; the discriminator trains from `lead` steps before
+    lead: int = 500
+    width: int = 256  # channels of the discriminator at 1/8
+    learning_rate: float = 2e-4
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Muon for dense matrices, Adam for the rest."""
+
+    muon_rate: float = 0.02
+    adam_rate: float = 6e-4
+    clip: float = 2.0  # largest norm of the gradient
+    ema: float = 0.999  # decay of the averaged weights for each step
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate by step: linear warm-up, constant, cosine fall."""
+
+    steps: int = 40_000
+    warm_up: int = 150  # steps
+    constant: float = 0.5  # share of all steps after which the rate begins to fall
+    final: float = 0.03  # factor on the rate at the last step
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How the arithmetic is run; none of it changes what is computed but for rounding."""
+
+    precision: str = "bfloat16"  # of the trunk: bfloat16 or float32; the rate path is always float32
+    compile: bool = False
+    device: str = "auto"  # auto, cpu or cuda
+    processes: int = 0  # on CPUs, each with one thread; 0: one for each core
+    checkpoint_every: int = 250  # steps
+    log_every: int = 100  # steps
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Measuring with real files during training."""
+
+    pictures: str = ""  # folder of reference pictures; empty: no evaluation
+    every: int = 0  # steps; 0: only when asked with `pico-train evaluate`
+    levels: int = 6
+    limit: int = 0  # pictures; 0: all
+    photos: int = 48  # training pictures that the entropy tables are fitted on
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes."""
+
+    phase: str = "mse"
+    seed: int = 0
+    batch: int = 8
+    micro_batch: int = 4  # crops that go through the networks at a time; divides `batch`
+    data: Data = field(default_factory=Data)
+    tiles: Tiles = field(default_factory=Tiles)
+    rate: Rate = field(default_factory=Rate)
+    losses: Losses = field(default_factory=Losses)
+    gan: Gan = field(default_factory=Gan)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    schedule: Schedule = field(default_factory=Schedule)
+    engine: Engine = field(default_factory=Engine)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    architecture: dict[str, Any] = field(default_factory=dict)  # fields of pico_core's Architecture
+
+    def __post_init__(self) -> None:
+        _require(self.phase in PHASES, f"phase is {self.phase!r}; it must be one of {', '.join(PHASES)}")
+        divides = self.micro_batch > 0 and self.batch % self.micro_batch == 0
+        _require(divides, f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
+        for name, side in (("data.crop", self.data.crop), ("tiles.window", self.tiles.window)):
+            _require(side > 0 and side % 64 == 0, f"{name} is {side}; it must be a multiple of 64")
+        _require(0 <= self.tiles.share <= 1, f"tiles.share is {self.tiles.share}; it must be from 0 to 1")
+        shares = len(self.data.shares) in (0, len(self.data.packs))
+        _require(shares, "data.shares must have one entry for each of data.packs, or none")
+        low, high = self.rate.lambda_low, self.rate.lambda_high
+        _require(0 < low < high, f"rate: lambda_low {low} must be positive and below lambda_high {high}")
+        known = len(self.rate.init_lambda) in (0, 2)
+        _require(known, "rate.init_lambda must be two numbers, the lowest lambda and the highest")
+        exact = self.rate.scale_arithmetic in ("float", "integer")
+        _require(exact, f"rate.scale_arithmetic is {self.rate.scale_arithmetic!r}; say float or integer")
+        if self.phase == "mse":
+            perceptual = [n for n, term in vars(self.losses).items() if n != "mse" and term.weight]
+            perceptual += ["gan"] if self.gan.weight else []
+            _require(
+                not perceptual, f"phase mse has only the MSE term; {', '.join(perceptual)} need perceptual"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as a TOML file holds them."""
+        return dataclasses.asdict(self)
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise OptionError(f"config: {problem}")  # noqa: EM102 (the caller wrote the message)
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """A config from a TOML file, or from the name of one that ships (`mse`), with `KEY=VALUE` overrides.
+
+    Values of overrides are TOML, or plain text. Raises OptionError for unknown keys and impossible values.
+    """
+    location = Path(path)
+    if not location.suffix and not location.exists():
+        location = BUNDLED / f"{path}.toml"
+    try:
+        values = tomllib.loads(location.read_text("utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.toml")))
+        msg = f"config {path} cannot be read ({error.strerror}); give a TOML file or one of: {known}"
+        raise OptionError(msg) from error
+    except tomllib.TOMLDecodeError as error:
+        msg = f"config {path} is not TOML: {error}"
+        raise OptionError(msg) from error
+    for override in overrides:
+        _override(values, override)
+    return from_dict(values)
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    _require(bool(equals), f"override {override!r} is not KEY=VALUE")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        _require(isinstance(values, dict), f"override {override!r}: {section} is no section")
+    values[name] = value
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """A config from plain values. Raises OptionError for unknown keys and impossible values."""
+    config = _build(Config, values, "")
+    assert isinstance(config, Config)
+    return config
+
+
+def _build(kind: type, values: object, where: str) -> object:
+    """A dataclass from a table, recursively, with every key and type checked."""
+    _require(isinstance(values, Mapping), f"{where or 'the file'} must be a table")
+    assert isinstance(values, Mapping)
+    hints = typing.get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            near = difflib.get_close_matches(str(name), hints, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(hints)}"
+            _require(False, f"unknown key {where}{name}{hint}")
+    return kind(**{n: _convert(hints[n], value, f"{where}{n}") for n, value in values.items()})
+
+
+def _convert(hint: Any, value: object, where: str) -> object:
+    if dataclasses.is_dataclass(hint):
+        assert isinstance(hint, type)
+        return _build(hint, value, f"{where}.")
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        _require(isinstance(value, list | tuple), f"{where} must be a list")
+        assert isinstance(value, list | tuple)
+        return tuple(_convert(typing.get_args(hint)[0], item, where) for item in value)
+    expected = origin if isinstance(origin, type) and not isinstance(hint, types.UnionType) else hint
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+    _require(fits, f"{where} is {value!r}; it must be of type {expected.__name__}")
+    return value
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
+    """What changed between two `Config.to_dict()`, one line for each key."""
+    lines = []
+    for name in sorted({*old, *new}):
+        a, b = old.get(name), new.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, f"{where}{name}.")
+        elif _plain(a) != _plain(b):
+            lines.append(f"{where}{name}: {a!r} -> {b!r}")
+    return lines
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

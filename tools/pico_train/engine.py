@@ -1,0 +1,323 @@
+"""The training loop: the same on CPUs and CUDA, alone or with other processes, straight through or resumed.
+
+Every process computes its micro-batches of a step; gradients are added up over processes, and each process then
+takes the same optimiser step, so their weights stay equal without being sent.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pico_core.errors import OptionError, PicoError
+from pico_core.networks.model import PicoModel
+
+from . import checkpoint
+from .config import Config, differences
+from .discriminator import Discriminator, discriminator_loss
+from .hardware import describe, device_of, place
+from .integer_training import IntegerScaleDecoder
+from .objective import Objective, Terms, autocast
+from .optimiser import AveragedWeights, MuonAdam, rate_factor
+from .packs import Pack, summary_of
+from .processes import Team
+from .run_log import Progress, RunLog
+from .sampling import Batches, Group, Prefetcher
+from .start import architecture_of, make_architecture, read_start, starting_weights
+from .tile_groups import code
+
+MOST_SKIPPED_IN_A_ROW = 50
+
+
+class TrainingError(PicoError):
+    """Training cannot go on."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a call of `pico-train run` stops before the schedule does."""
+
+    minutes: float = math.inf
+    steps: float = math.inf  # further steps, from where the call begins
+
+
+class Trainer:
+    """The state of a run in one process."""
+
+    def __init__(self, config: Config, run: Path, team: Team, init: Path | None = None):
+        self.config, self.run, self.team = config, run, team
+        self.device = device_of(config)
+        torch.backends.cudnn.allow_tf32 = False  # the rate path is float32, not a rounded one
+        torch.manual_seed(config.seed)
+        self.architecture = architecture_of(config)
+        self.model = self._make_model()
+        self.discriminator: Discriminator | None = None
+        self.discriminator_optimiser: torch.optim.Adam | None = None
+        if config.gan.weight:
+            self.discriminator = place(Discriminator(config.gan.width), self.device)
+            rate, betas = config.gan.learning_rate, (0.5, 0.9)
+            self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters(), rate, betas)
+        self.optimiser = MuonAdam(self.model.named_parameters(), config.optimiser)
+        self.ema = AveragedWeights(self.model, config.optimiser.ema)
+        self.step = self.skipped = self._skipped_in_a_row = 0
+        self.seconds = 0.0
+        packs = [Pack(Path(folder)) for folder in config.data.packs]
+        if not packs:
+            msg = "no training data; name packs with --data, or in the config under data.packs"
+            raise OptionError(msg)
+        self._data = [pack.fingerprint for pack in packs]
+        self._pictures = summary_of(packs)
+        self._restore(checkpoint.load(run, self.device), init)
+        self.objective = Objective(config, self.architecture.levels, self.device)
+        batches = Batches(config, self.architecture.levels, self.device, packs)
+        self._micro_batches = batches.micro_batches
+        self._source = Prefetcher(batches) if self.device.type == "cuda" else batches
+        self._networks: Callable[..., Any] = (
+            torch.compile(self.model) if config.engine.compile else self.model
+        )
+
+    def _make_model(self) -> PicoModel:
+        model = PicoModel(self.architecture)
+        if self.config.rate.scale_arithmetic == "integer":
+            if self.architecture.resampling != "haar":
+                msg = "config: rate.scale_arithmetic = 'integer' needs architecture.resampling = 'haar'"
+                raise OptionError(msg)
+            model.scale_decoder = IntegerScaleDecoder(self.architecture)
+        place(model, self.device).train()
+        if prefix := self.config.rate.train_only:
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name.startswith(prefix) and parameter.requires_grad)
+            if not any(parameter.requires_grad for parameter in model.parameters()):
+                msg = f"config: no parameter's name begins with rate.train_only = {prefix!r}"
+                raise OptionError(msg)
+        return model
+
+    def _restore(self, saved: dict[str, Any] | None, init: Path | None) -> None:
+        """Take over the run's checkpoint, or else the starting weights."""
+        self.changes: list[str] = []
+        self._earlier: list[Any] = []
+        if saved is None:
+            if init is not None:
+                start = read_start(init)
+                self.model.load_state_dict(starting_weights(start, self.config, init))
+                self.ema.load(self.model.state_dict())
+                self._earlier = list(start.history)
+            return
+        if make_architecture(saved["architecture"]) != self.architecture:
+            msg = f"{self.run} holds a run of another architecture; choose another folder for this config"
+            raise OptionError(msg)
+        self.model.load_state_dict(saved["weights"])
+        self.ema.load(saved["ema"])
+        try:
+            self.optimiser.load_state_dict(saved["optimiser"])
+        except ValueError as error:
+            msg = f"{self.run} trains other parameters than this config (rate.train_only); choose another folder"
+            raise OptionError(msg) from error
+        if self.discriminator is not None and saved["discriminator"] is not None:
+            assert self.discriminator_optimiser is not None
+            self.discriminator.load_state_dict(saved["discriminator"])
+            self.discriminator_optimiser.load_state_dict(saved["discriminator_optimiser"])
+        self._earlier = saved["history"][:-1]
+        self.step, self.skipped, self.seconds = saved["step"], saved["skipped"], saved["seconds"]
+        self.changes = differences(saved["config"], _plain(self.config.to_dict()))
+        if saved["data"] != self._data:
+            self.changes.append(f"pictures: {saved['data']} -> {self._data}")
+
+    def state(self) -> dict[str, Any]:
+        """Everything a checkpoint holds."""
+        adversary, its_optimiser = self.discriminator, self.discriminator_optimiser
+        return {
+            "step": self.step,
+            "architecture": _plain(self.architecture.to_dict()),
+            "config": _plain(self.config.to_dict()),
+            "weights": self.model.state_dict(),
+            "ema": self.ema.state,
+            "optimiser": self.optimiser.state_dict(),
+            "discriminator": None if adversary is None else adversary.state_dict(),
+            "discriminator_optimiser": None if its_optimiser is None else its_optimiser.state_dict(),
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+            "data": self._data,
+            "pictures": self._pictures,
+            "history": [*self._earlier, self._summary()],
+        }
+
+    def _summary(self) -> dict[str, Any]:
+        """The line of this run in the history that a model card shows."""
+        config = self.config
+        summary = {"phase": config.phase, "steps": self.step, "batch": config.batch, "crop": config.data.crop}
+        adversarial = max(0, self.step - config.gan.start) if config.gan.weight else 0
+        hours = round(self.seconds / 3600, 2)
+        return summary | {"steps_with_gan": adversarial, "hours": hours, "hardware": describe()}
+
+    def save(self) -> None:
+        """Replace the run's checkpoint, in the process that owns it."""
+        if self.team.leads:
+            checkpoint.save(self.run, self.state())
+
+    def advance(self, stop: bool = False) -> Terms:
+        """Take one step. Returns the means of all terms over the whole batch, and the gradient's norm.
+
+        Its term `stop` is positive if any process of the team asked to stop after this step. A step whose loss or
+        gradient is not finite changes nothing but the counters.
+        Raises TrainingError after fifty such steps in a row.
+        """
+        adversary = self.discriminator if self.objective.discriminator_learns(self.step) else None
+        if adversary is not None:
+            adversary.refresh()
+        terms: Terms = {}
+        for index in self.team.share_of(self._micro_batches):
+            # Rounding noise, too, belongs to the micro-batch and not to the process or the history.
+            torch.manual_seed(self.config.seed * 1_000_003 + self.step * 1009 + index)
+            for group in self._source.micro_batch(self.step, index):
+                for name, value in self._accumulate(group.to(self.device), adversary).items():
+                    terms[name] = terms.get(name, torch.zeros((), device=self.device)) + value
+        terms["stop"] = torch.tensor(float(stop), device=self.device)
+        finite, norm = self._exchange(terms, adversary)
+        self.optimiser.set_factor(rate_factor(self.config.schedule, self.step))
+        if finite:
+            self.optimiser.step()
+            if adversary is not None and self.discriminator_optimiser is not None:
+                self.discriminator_optimiser.step()
+        self._count(finite)
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.discriminator_optimiser is not None:
+            self.discriminator_optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        if finite:
+            self.ema.update(self.step)
+        return terms | {"gradient": norm}
+
+    def _accumulate(self, group: Group, adversary: Discriminator | None) -> Terms:
+        """Add a group's share to the gradients; returns its share of all terms."""
+        with autocast(self.config, self.device):
+            output, *bits = code(self._networks, group.pixels, group.level, group.tiles)
+        weight = self.objective.gan_weight(self.step)
+        loss, terms = self.objective(output, group, (bits[0], bits[1]), adversary, weight)
+        (loss * group.share).backward()  # type: ignore[no-untyped-call]
+        terms["loss"] = loss.detach()
+        if adversary is not None:
+            with autocast(self.config, self.device):
+                real, fake = adversary(group.pixels), adversary(output.detach().clamp(0, 1))
+            its_loss = discriminator_loss(real, fake).mean()
+            (its_loss * group.share).backward()  # type: ignore[no-untyped-call]
+            terms["discriminator"] = its_loss.detach()
+        return {name: value * group.share for name, value in terms.items()}
+
+    def _exchange(self, terms: Terms, adversary: Discriminator | None) -> tuple[bool, Tensor]:
+        """Add gradients and terms up over processes, clip; returns whether all is finite, and the norm."""
+        modules: list[nn.Module] = [self.model, *([adversary] if adversary is not None else [])]
+        gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
+        names = sorted(terms)
+        values = torch.stack([terms[name] for name in names])
+        self.team.add_up([*gradients, values])
+        terms.update(zip(names, values.unbind(), strict=True))
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimiser.clip)
+        others = torch.zeros(())
+        if adversary is not None:
+            others = nn.utils.get_total_norm([p.grad for p in adversary.parameters() if p.grad is not None])
+        return bool(torch.isfinite(norm + others + terms["loss"])), norm.detach()
+
+    def _count(self, finite: bool) -> None:
+        self._skipped_in_a_row = 0 if finite else self._skipped_in_a_row + 1
+        self.skipped += not finite
+        if self._skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
+            msg = (
+                f"{MOST_SKIPPED_IN_A_ROW} steps in a row were not finite, up to step {self.step}; resume from the "
+                "last checkpoint with lower learning rates (optimiser.muon_rate, optimiser.adam_rate)"
+            )
+            raise TrainingError(msg)
+
+
+def _plain(values: Any) -> Any:
+    """Tuples as lists: what comes back from a checkpoint compares equal to what went in."""
+    if isinstance(values, dict):
+        return {name: _plain(value) for name, value in values.items()}
+    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
+
+
+def train(team: Team, config: Config, run: Path, limits: Limits, init: Path | None = None) -> None:
+    """Train in this process until the schedule ends, a limit is reached, or a signal asks to stop.
+
+    Writes RUN/checkpoint.pt and RUN/log.jsonl from the team's first process. Raises PicoError subclasses.
+    """
+    if config.evaluation.pictures and config.evaluation.every:
+        _require_evaluation()
+    with checkpoint.sole_writer(run) if team.leads else nullcontext(), _stop_on_signals() as stop:
+        trainer = Trainer(config, run, team, init)
+        log = RunLog(run, trainer.step) if team.leads else None
+        if log is not None:
+            log.start(trainer.step, trainer.changes)
+        progress = Progress(config.schedule.steps, trainer.step, shown=team.leads)
+        begin, before, first = time.monotonic(), trainer.seconds, trainer.step
+        while trainer.step < config.schedule.steps:
+            late = time.monotonic() - begin >= 60 * limits.minutes
+            terms = trainer.advance(stop=stop() or late)
+            stopping = bool(terms.pop("stop"))
+            progress.add(terms)
+            trainer.seconds = before + time.monotonic() - begin
+            if log is not None and trainer.step % config.engine.log_every == 0:
+                log.write(progress.row(trainer.step, trainer.seconds, trainer.skipped, _rate(trainer)))
+            if trainer.step % config.engine.checkpoint_every == 0:
+                trainer.save()
+            if log is not None and _is_due(config, trainer.step):
+                log.write(_evaluate(trainer))
+            if stopping or trainer.step - first >= limits.steps:
+                break
+        trainer.save()
+        progress.close()
+
+
+def _rate(trainer: Trainer) -> float:
+    return float(trainer.optimiser.param_groups[0]["lr"])
+
+
+def _is_due(config: Config, step: int) -> bool:
+    evaluation = config.evaluation
+    return bool(evaluation.pictures and evaluation.every) and step % evaluation.every == 0
+
+
+def _require_evaluation() -> None:
+    """Fail now, not after hours."""
+    if missing := [name for name in ("constriction", "matplotlib") if find_spec(name) is None]:
+        names = " and ".join(missing)
+        msg = f"evaluation during training needs {names}; install it, or set evaluation.every=0"
+        raise OptionError(msg)
+
+
+def _evaluate(trainer: Trainer) -> dict[str, Any]:
+    """Save, measure with real files, and return a row for the log."""
+    from .evaluate import evaluate_run
+
+    trainer.save()
+    summary = evaluate_run(trainer.run, trainer.config, trainer.step)
+    return {"step": trainer.step, "evaluation": summary}
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Turns the first SIGINT or SIGTERM into a wish to stop after the step; a second one acts as ever."""
+    received: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def note(number: int, _: object) -> None:
+        received.append(number)
+        signal.signal(number, previous[number])
+
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        previous[wanted] = signal.signal(wanted, note)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,52 @@
+"""The machine that trains: its device, and what it is in a few words."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from pico_core.errors import OptionError
+
+from .config import Config
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def device_of(config: Config) -> torch.device:
+    """The device that a config asks for. Raises OptionError where there is no such device."""
+    if config.engine.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.engine.device not in ("cpu", "cuda"):
+        msg = f"config: engine.device is {config.engine.device!r}; it must be auto, cpu or cuda"
+        raise OptionError(msg)
+    if config.engine.device == "cuda" and not torch.cuda.is_available():
+        msg = "config: engine.device is cuda, but PyTorch finds no such device here"
+        raise OptionError(msg)
+    return torch.device(config.engine.device)
+
+
+def place(module: Module, device: torch.device) -> Module:
+    """Move a module to a device, in the memory layout that is fast."""
+    return module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def describe() -> str:
+    """Processor, cores, accelerator and PyTorch version, for logs and model cards."""
+    parts = [f"{_processor()}, {os.cpu_count()} cores"]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return "; ".join([*parts, f"PyTorch {torch.__version__}"])
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,200 @@
+"""The terms of the distortion, named as in the PICO paper (arXiv 2605.05148).
+
+All take images (N, 3, H, W) of sRGB in [0, 1] (reconstructions may leave that range) and return one value for
+each image, (N,) of float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_PER_IMAGE = (1, 2, 3)
+
+
+class MseLoss(nn.Module):
+    """0.001 * 255^2 * mean (image - reference)^2.
+
+    The factor makes `lambda * 255^2 * MSE`, the usual distortion of learned codecs, the plain product of this and
+    `lambda / 0.001`.
+    """
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """Images (N,3,H,W) -> (N,)."""
+        return (image - reference).square().mean(_PER_IMAGE) * (0.001 * 255**2)
+
+
+class TilingArtifactLoss(nn.Module):
+    """L1 at several resolutions: sum over sizes s of mean |P_s(image) - P_s(reference)|.
+
+    P_s is the mean over blocks of s x s pixels; blocks at the right and lower edge may be smaller. Unit: fraction
+    of full scale.
+
+    Source: PICO, "TilingArtifactLoss". Noise averages out in the blocks while a constant offset does not, so this
+    term weighs a difference in brightness or colour between two tiles many times heavier than MSE does, which
+    hardly sees it. Sizes and equal weights are ours.
+    """
+
+    def __init__(self, sizes: Sequence[int] = (8, 16, 32)):
+        super().__init__()
+        self._sizes = tuple(sizes)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """Images (N,3,H,W) -> (N,)."""
+        error = image - reference
+        total = torch.zeros(len(image), device=image.device)
+        for size in self._sizes:
+            means = F.avg_pool2d(error, size, ceil_mode=True, count_include_pad=False)
+            total = total + means.abs().mean(_PER_IMAGE)
+        return total
+
+
+class TextFidelityLoss(nn.Module):
+    """L1 inside a mask of text: mean over pixels of mask * |image - reference|.
+
+    The mask, (N, 1, H, W) in [0, 1], is 1 on text and falls off softly around it. The mean runs over all pixels, so
+    an image with twice as much text counts twice, and none without text counts at all. Unit: fraction of full
+    scale.
+
+    Source: PICO, "TextFidelityLoss": heavy L1 where a text detector found text, and the adversarial loss subdued
+    there, because a discriminator is content with strokes that look like letters. `shield` does the latter.
+    """
+
+    def forward(self, image: Tensor, reference: Tensor, mask: Tensor | None) -> Tensor:
+        """Images (N,3,H,W) and mask -> (N,); zeros without a mask."""
+        if mask is None:
+            return torch.zeros(len(image), device=image.device)
+        return (mask * (image - reference).abs()).mean(_PER_IMAGE)
+
+    @staticmethod
+    def shield(image: Tensor, mask: Tensor | None) -> Tensor:
+        """The same image, for the discriminator: its gradient is multiplied by 1 - mask."""
+        if mask is None:
+            return image
+        return torch.lerp(image, image.detach(), mask.expand_as(image))
+
+
+class MsSsimLoss(nn.Module):
+    """1 - MS-SSIM, 0 for equal images, up to 1.
+
+    Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment", 2003:
+    Gaussian window of 11 taps and sigma 1.5, K1 = 0.01, K2 = 0.03. The number of scales is that whose window still
+    fits, at most five, with the paper's exponents scaled to add up to one. Channels are averaged at every scale.
+    """
+
+    _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+    _C1, _C2 = 0.01**2, 0.03**2
+
+    def __init__(self) -> None:
+        super().__init__()
+        taps = torch.exp(-((torch.arange(11, dtype=torch.float32) - 5) ** 2) / (2 * 1.5**2))
+        self.register_buffer("taps", (taps / taps.sum()).view(1, 1, 1, 11), persistent=False)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """Images (N,3,H,W), sides of at least 11 -> (N,)."""
+        a, b = image.clamp(0, 1), reference.clamp(0, 1)
+        scales = [scale for scale in range(5) if min(image.shape[2:]) // 2**scale >= 11]
+        exponents = self._EXPONENTS[: len(scales)]
+        score = torch.ones(len(image), device=image.device)
+        for scale, exponent in zip(scales, exponents, strict=True):
+            if scale:
+                a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+            term = self._similarity(a, b, with_luminance=scale == scales[-1]).mean(_PER_IMAGE)
+            score = score * term.clamp_min(1e-4) ** (exponent / sum(exponents))
+        return 1 - score
+
+    def _similarity(self, a: Tensor, b: Tensor, with_luminance: bool) -> Tensor:
+        blurred = self._blur(torch.cat([a, b, a * a + b * b, a * b], 1))
+        mean_a, mean_b, squares, product = blurred.chunk(4, 1)
+        means = mean_a * mean_a + mean_b * mean_b
+        contrast = (2 * (product - mean_a * mean_b) + self._C2) / (squares - means + self._C2)
+        if not with_luminance:
+            return contrast
+        return contrast * (2 * mean_a * mean_b + self._C1) / (means + self._C1)
+
+    def _blur(self, x: Tensor) -> Tensor:
+        # On CPUs depthwise convolutions are slow in every other layout, and so are those of a single channel.
+        x = x.contiguous(memory_format=torch.channels_last)
+        channels = x.shape[1]
+        taps = self.get_buffer("taps").expand(channels, 1, 1, 11)
+        return F.conv2d(F.conv2d(x, taps, groups=channels), taps.mT, groups=channels)
+
+
+class _Fire(nn.Module):
+    """SqueezeNet's block: a 1x1 convolution, then a 1x1 and a 3x3 side by side."""
+
+    def __init__(self, inputs: int, squeeze: int, expand: int):
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.squeeze(x))
+        return torch.cat([F.relu(self.expand1x1(x)), F.relu(self.expand3x3(x))], 1)
+
+
+def _squeezenet() -> nn.Sequential:
+    def pool() -> nn.Module:
+        return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+    sizes = [(64, 16, 64), (128, 16, 64), (128, 32, 128), (256, 32, 128)]
+    sizes += [(256, 48, 192), (384, 48, 192), (384, 64, 256), (512, 64, 256)]
+    fires = [_Fire(*size) for size in sizes]
+    first = [nn.Conv2d(3, 64, 3, 2), nn.ReLU()]
+    return nn.Sequential(*first, pool(), *fires[:2], pool(), *fires[2:4], pool(), *fires[4:])
+
+
+class LpipsLoss(nn.Module):
+    """LPIPS v0.1 with SqueezeNet: sum over layers of the mean over positions of w . (f(image) - f(reference))^2.
+
+    f are a layer's activations with unit norm over channels, w the published non-negative weights. 0 for equal
+    images, to about 1.
+
+    Source: Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", 2018; weights as
+    `pico_metrics` ships them. The same network on AlexNet stays out of training, as a judge.
+    """
+
+    _TAPS = (1, 4, 7, 9, 10, 11, 12)
+
+    def __init__(self) -> None:
+        super().__init__()
+        from safetensors.torch import load_file
+
+        from pico_metrics.networks import WEIGHTS
+
+        stored = {name: x.float() for name, x in load_file(WEIGHTS / "lpips-squeeze.safetensors").items()}
+        self.features = _squeezenet()
+        prefix = "features."
+        self.features.load_state_dict(
+            {k[len(prefix) :]: x for k, x in stored.items() if k.startswith(prefix)}
+        )
+        self.heads = nn.ParameterList(
+            [nn.Parameter(stored[f"lin.{i}.weight"]) for i in range(len(self._TAPS))]
+        )
+        shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+        self.register_buffer("gain", (2 / scale).view(1, 3, 1, 1))
+        self.register_buffer("offset", ((-1 - shift) / scale).view(1, 3, 1, 1))
+        self.requires_grad_(False)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """Images (N,3,H,W), sides of at least 35 -> (N,)."""
+        with torch.no_grad():
+            targets = self._embed(reference)
+        total = torch.zeros(len(image), device=image.device)
+        for a, b, head in zip(self._embed(image), targets, self.heads, strict=True):
+            total = total + F.conv2d((a - b) ** 2, head.to(a.dtype)).float().mean(_PER_IMAGE)
+        return total
+
+    def _embed(self, image: Tensor) -> list[Tensor]:
+        gain, offset = self.get_buffer("gain"), self.get_buffer("offset")
+        x = image * gain + offset
+        outputs = []
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self._TAPS:
+                outputs.append(x * torch.rsqrt((x * x).sum(1, keepdim=True) + 1e-10))
+        return outputs

@@ -1,0 +1,112 @@
+"""What training minimises: rate plus the weighted terms of the distortion, balanced over the levels.
+
+    loss = (bits per pixel + sum of weight * relative^exponent * term) / sqrt(relative)
+    relative = lambda(level) / 0.001
+
+lambda rises exponentially with the level. The division keeps the highest levels from drowning the others.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from .config import Config, Term
+from .discriminator import Discriminator, codec_loss
+from .hardware import place
+from .losses import LpipsLoss, MseLoss, MsSsimLoss, TextFidelityLoss, TilingArtifactLoss
+from .sampling import Group
+
+REFERENCE_LAMBDA = 0.001
+
+Terms = dict[str, Tensor]
+
+
+def autocast(config: Config, device: torch.device) -> AbstractContextManager[None]:
+    """Mixed precision as the config wants it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.engine.precision == "bfloat16")
+
+
+class Objective:
+    """The loss of reconstructions, for one config."""
+
+    def __init__(self, config: Config, levels: int, device: torch.device):
+        self._config, self._levels, self._device = config, levels, device
+        self._mse, self._text = MseLoss(), TextFidelityLoss()
+        self._tiling, self._ms_ssim = TilingArtifactLoss(), MsSsimLoss().to(device)
+        self._lpips: LpipsLoss | None = None
+        if config.losses.lpips.weight:
+            self._lpips = place(LpipsLoss(), device)
+
+    def relative_lambda(self, level: Tensor) -> Tensor:
+        """Level (N,) -> lambda / 0.001, (N,)."""
+        low, high = self._config.rate.lambda_low, self._config.rate.lambda_high
+        return low / REFERENCE_LAMBDA * torch.exp(level * (math.log(high / low) / (self._levels - 1)))
+
+    def gan_weight(self, step: int) -> float:
+        """Weight of the adversarial term at a step."""
+        gan = self._config.gan
+        return gan.weight * min(1.0, max(0.0, (step - gan.start) / max(1, gan.warm_up)))
+
+    def discriminator_learns(self, step: int) -> bool:
+        """Whether the discriminator is trained at a step: from a little before the codec listens to it."""
+        return self._config.gan.weight > 0 and step >= self._config.gan.start - self._config.gan.lead
+
+    def __call__(
+        self,
+        output: Tensor,
+        group: Group,
+        bits: tuple[Tensor, Tensor],
+        discriminator: Discriminator | None,
+        gan_weight: float,
+    ) -> tuple[Tensor, Terms]:
+        """Reconstructions (N,3,H,W) of a group, and bits per pixel of y and z (N,) each.
+
+        Returns the loss, a mean over the group, and the unweighted means of all terms by name.
+        """
+        output = output.contiguous(memory_format=torch.channels_last)
+        relative = self.relative_lambda(group.level)
+        rate = bits[0] + bits[1]
+        terms = {"bpp": rate, "bpp_hyper": bits[1]}
+        terms["mse"] = (output - group.pixels).square().mean((1, 2, 3))
+        total = rate
+        for name, term, value in self._distortions(output, group):
+            total = total + term.weight * relative**term.exponent * value
+            terms.setdefault(name, value)
+        if discriminator is not None and gan_weight > 0:
+            adversarial = self._adversarial(output, group, discriminator)
+            total = total + gan_weight * relative**self._config.gan.exponent * adversarial
+            terms["adversarial"] = adversarial
+        loss = (total / relative.sqrt()).mean()
+        return loss, {name: value.detach().float().mean() for name, value in terms.items()}
+
+    def _distortions(self, output: Tensor, group: Group) -> list[tuple[str, Term, Tensor]]:
+        """Name, weight and value (N,) of every term that has a weight."""
+        losses, reference = self._config.losses, group.pixels
+        found = []
+        if losses.mse.weight:
+            found.append(("mse", losses.mse, self._mse(output, reference)))
+        if self._lpips is not None:
+            with autocast(self._config, self._device):
+                found.append(("lpips", losses.lpips, self._lpips(output, reference)))
+        if losses.ms_ssim.weight:
+            found.append(("ms_ssim", losses.ms_ssim, self._ms_ssim(output, reference)))
+        if losses.tiling_artifact.weight:
+            found.append(("tiling_artifact", losses.tiling_artifact, self._tiling(output, reference)))
+        if losses.text_fidelity.weight:
+            value = self._text(output, reference, group.mask)
+            found.append(("text_fidelity", losses.text_fidelity, value))
+        return found
+
+    def _adversarial(self, output: Tensor, group: Group, discriminator: Discriminator) -> Tensor:
+        shielded = output
+        if self._config.losses.text_fidelity.weight:
+            shielded = TextFidelityLoss.shield(output, group.mask)
+        discriminator.requires_grad_(False)
+        with autocast(self._config, self._device):
+            value = codec_loss(discriminator(shielded))
+        discriminator.requires_grad_(True)
+        return value

@@ -1,0 +1,126 @@
+"""The optimiser (Muon for dense matrices, Adam for the rest), its schedule, and averaged weights.
+
+Muon orthogonalises the momentum of each weight matrix with a Newton-Schulz iteration (Jordan et al., 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .config import Optimiser, Schedule
+
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration, from its authors
+_ADAM_BETAS = (0.9, 0.99)
+_MOMENTUM = 0.95
+
+
+def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """Matrices (B, rows, columns) -> about the nearest matrices whose singular values are all 1."""
+    a, b, c = _NEWTON_SCHULZ
+    x: Tensor = matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-7)
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+class MuonAdam(torch.optim.Optimizer):
+    """Muon on the convolutions that are dense matrices, Adam on all other parameters that require gradients."""
+
+    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], settings: Optimiser):
+        matrices: list[Tensor] = []
+        others: list[Tensor] = []
+        for name, parameter in named:
+            if parameter.requires_grad:
+                (matrices if _is_dense(name, parameter) else others).append(parameter)
+        rates = (("muon", matrices, settings.muon_rate), ("adam", others, settings.adam_rate))
+        groups = [{"params": p, "kind": kind, "lr": rate} for kind, p, rate in rates if p]
+        super().__init__(groups, {})
+        self._rates = [rate for _, p, rate in rates if p]
+
+    def set_factor(self, factor: float) -> None:
+        """Set the learning rates to `factor` times those of the config."""
+        for group, rate in zip(self.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    @torch.no_grad()
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            (self._muon if group["kind"] == "muon" else self._adam)(parameters, group["lr"])
+
+    def _muon(self, parameters: list[Tensor], rate: float) -> None:
+        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for p in parameters:
+            assert p.grad is not None
+            state = self.state[p]
+            if not state:
+                state["momentum"] = torch.zeros_like(p)
+            state["momentum"].lerp_(p.grad, 1 - _MOMENTUM)
+            update = p.grad.lerp(state["momentum"], _MOMENTUM).flatten(1)
+            by_shape[tuple(update.shape)].append((p, update))
+        for (rows, columns), members in by_shape.items():
+            updates = orthogonalise(torch.stack([update for _, update in members]).bfloat16()).float()
+            gain = max(1.0, rows / columns) ** 0.5
+            for (p, _), update in zip(members, updates, strict=True):
+                p.add_(update.view(p.shape), alpha=-rate * gain)
+
+    def _adam(self, parameters: list[Tensor], rate: float) -> None:
+        beta_mean, beta_square = _ADAM_BETAS
+        for p in parameters:
+            assert p.grad is not None
+            state = self.state[p]
+            if not state:
+                state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
+            state["step"] += 1
+            state["mean"].lerp_(p.grad, 1 - beta_mean)
+            state["square"].lerp_(p.grad.square(), 1 - beta_square)
+            mean = state["mean"] / (1 - beta_mean ** state["step"])
+            square = state["square"] / (1 - beta_square ** state["step"])
+            p.addcdiv_(mean, square.sqrt() + 1e-8, value=-rate)
+
+
+def _is_dense(name: str, parameter: Tensor) -> bool:
+    scales = name.endswith(("scale_in", "scale_out"))
+    return parameter.ndim == 4 and min(parameter.shape[:2]) > 1 and not scales
+
+
+def rate_factor(schedule: Schedule, step: int) -> float:
+    """Factor on the learning rates at a step: linear warm-up, constant, cosine fall to `final`."""
+    warm = min(1.0, (step + 1) / max(1, schedule.warm_up))
+    progress = min(1.0, step / schedule.steps)
+    if progress <= schedule.constant or schedule.constant >= 1:
+        return warm
+    fall = 0.5 + 0.5 * math.cos(math.pi * (progress - schedule.constant) / (1 - schedule.constant))
+    return warm * (schedule.final + (1 - schedule.final) * fall)
+
+
+class AveragedWeights:
+    """Exponential moving average of a module's state, with a shorter memory in the first steps."""
+
+    def __init__(self, module: nn.Module, decay: float):
+        self._module, self._decay = module, decay
+        self.state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards the module's weights after `step` steps."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        current = self._module.state_dict()
+        names = [name for name, tensor in self.state.items() if tensor.is_floating_point()]
+        averages, targets = ([state[name] for name in names] for state in (self.state, current))
+        torch._foreach_lerp_(averages, targets, 1 - decay)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over averages of the same names and shapes."""
+        for name, tensor in self.state.items():
+            tensor.copy_(state[name])
