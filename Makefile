@@ -34,7 +34,7 @@ demo: $(VENV)/.installed
 	@rm -rf $(DEMO) && mkdir $(DEMO) && cp samples/*.jpg samples/*.png $(DEMO)/
 	@echo "Shrinking a copy of samples/ in $(DEMO)/; every original stays as it is."
 	@echo
-	@$(BIN)/pico-library shrink $(DEMO)
+	@PICO_LIBRARY_HOME=$(abspath $(DEMO))/.journal $(BIN)/pico-library shrink $(DEMO)
 	@$(BIN)/pico-codec decode $(DEMO)/$(PHOTO).jpg.pico $(DEMO)/$(PHOTO)-from-pico.png
 	@echo
 	@echo "See for yourself"

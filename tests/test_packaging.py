@@ -103,8 +103,8 @@ def test_make_alone_explains_and_does_nothing() -> None:
 
 def test_commands_are_documented_with_every_option() -> None:
     documented = (ROOT / "docs" / "commands.md").read_text()
-    for path in ("pico_codec/cli.py", "pico_library/cli.py", "pico_bench/speed.py"):
-        source = (ROOT / "tools" / path).read_text()
+    for pattern in ("pico_codec/cli.py", "pico_library/commands/*.py", "pico_bench/speed.py"):
+        source = "".join(path.read_text() for path in (ROOT / "tools").glob(pattern))
         options = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', source)) - {"--version"}
         assert options
         assert not {option for option in options if f"`{option}" not in documented}

@@ -39,7 +39,7 @@ def from_jpeg(data: bytes, *, has_icc: bool) -> Carried:
     extras = []
     left_behind = None
     end = len(data)
-    for marker, start, stop in _jpeg_segments(data):
+    for marker, start, stop in jpeg_segments(data):
         payload = data[start:stop]
         if marker == _EOI:
             end = stop
@@ -95,7 +95,7 @@ def into_jpeg(data: bytes, extras: Sequence[Extra]) -> tuple[bytes, list[Extra]]
         else:
             others.append(extra)
     # JFIF, EXIF and XMP want to come first; everything else may come in any order before the tables.
-    heads = (stop for marker, _, stop in _jpeg_segments(data) if _APP0 <= marker <= _APP2)
+    heads = (stop for marker, _, stop in jpeg_segments(data) if _APP0 <= marker <= _APP2)
     place = max(heads, default=2)
     return data[:place] + segments + data[place:] + trailer, others
 
@@ -105,7 +105,7 @@ def from_pico(data: bytes) -> Carried:
     return Container(io.BytesIO(data)).metadata.extras, None
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of the payload of each segment up to the end of the image or to the damage."""
     position = 2
     while found := _NEXT_MARKER.search(data, position):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from pico_codec import carried
@@ -77,6 +79,18 @@ def decode_file(
             else file.decode_region(region, precision=precision)
         )
         metadata = file.metadata
+    data, extras, lost = picture_bytes(pixels, metadata, kind)
+    write_whole(real, data, overwrite=overwrite)
+    return [*lost, *(extra.name for extra in extras)]
+
+
+def picture_bytes(
+    pixels: NDArray[np.uint8], metadata: Metadata, kind: str
+) -> tuple[bytes, list[Extra], list[str]]:
+    """Write a picture (height, width, 1..4) in one of Pillow's formats, with all the metadata that it can hold.
+
+    Returns the file, the extras that did not go in, and names of other metadata that did not. Raises OutputError.
+    """
     mode = _MODES[pixels.shape[2]]
     im = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
     options, lost = _save_options(kind, metadata)
@@ -87,11 +101,9 @@ def decode_file(
         msg = f"{kind} cannot hold {mode} pixels ({error}); choose .png or .webp"
         raise OutputError(msg) from error
     data = stream.getvalue()
-    extras: Sequence[Extra] = metadata.extras
     if kind == "JPEG":
-        data, extras = carried.into_jpeg(data, extras)
-    write_whole(real, data, overwrite=overwrite)
-    return [*lost, *(extra.name for extra in extras)]
+        return *carried.into_jpeg(data, metadata.extras), lost
+    return data, list(metadata.extras), lost
 
 
 def _format_of(target: Path) -> str:

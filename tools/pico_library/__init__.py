@@ -1,1 +1,1 @@
-"""Command `pico-library`: shrinks a photo library without touching one original."""
+"""Command `pico-library`: shrinks a photo library without ever losing a photo (docs/library.md)."""

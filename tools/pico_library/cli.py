@@ -1,183 +1,102 @@
-"""Command `pico-library`: what it takes, what it prints, and its exit codes."""
+"""Command `pico-library`: its commands, what they take, and how they end."""
 
 from __future__ import annotations
 
 import argparse
-import errno
+import importlib
 import sys
-import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
-from pico_codec.cli import explain
-from pico_codec.files import remove_leftovers
 from pico_core import __version__
-from pico_library.scan import Found, Photo, Skipped, scan
-from pico_library.shrink import Saved, estimate, shrink
-from pico_library.table import reasons_table, savings_table
-
-FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-
-_EXIT_CODES = """exit codes:
-  0    every photo was shrunk, or skipped for a reason that the summary names
-  1    a photo failed; the message on standard error says which, why and what to do
-  2    the command line is wrong, or a PATH does not exist; nothing was done
-  130  stopped by Ctrl-C; what was saved by then stays, nothing is left half-written
-"""
-_DESCRIPTION = """Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, PNG and WebP pictures among the
-files and in the folders given. No original is changed or removed. Each .pico file is read back, decoded and
-compared before it counts."""
+from pico_core.errors import PicoError
+from pico_library import config, places
+from pico_library.console import BUSY, EXIT_CODES, FAILED, FINE, INTERRUPTED, USAGE
 
 
-@dataclass
-class Run:
-    """What has happened so far."""
+class _Command(NamedTuple):
+    help: str
+    description: str = ""
 
-    saved: list[Saved] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    failed: int = 0
-    interrupted: bool = False
+
+_COMMANDS = {
+    "shrink": _Command("write a .pico file for every photo"),
+    "restore": _Command("make JPEG, PNG or WebP pictures from .pico files again"),
+    "undo": _Command("take a run back: originals return, the .pico files it wrote go"),
+    "verify": _Command("check .pico files, with or without their originals"),
+    "report": _Command("what was saved: as a table, JSON, CSV or a web page"),
+    "status": _Command("what the journal knows in all"),
+    "history": _Command("every run there was"),
+    "config": _Command("the settings in force, and where they come from"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit code."""
-    try:
-        arguments = _parser().parse_args(argv)
-    except SystemExit as exit_request:
-        return int(exit_request.code or FINE)
+    from pico_library.session import BusyError
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on sloppy EXIF are no help here
         try:
-            run: Callable[[argparse.Namespace], int] = arguments.run
-            return run(arguments)
+            arguments = _parser().parse_args(argv)
+            code: int = arguments.run(arguments)
+        except SystemExit as exit_request:
+            return int(exit_request.code or FINE)
         except KeyboardInterrupt:
             return INTERRUPTED
+        except config.ConfigError as error:
+            return _say(error, USAGE)
+        except BusyError as error:
+            return _say(error, BUSY)
+        except PicoError as error:
+            return _say(error, FAILED)
+        except BrokenPipeError:
+            sys.stderr.close()  # nobody reads on: not an error, but nothing can be said any more
+            return FINE
+    return code
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, with the settings' file as its defaults. Raises ConfigError."""
+    return _build()[1]
+
+
+def _say(error: PicoError, code: int) -> int:
+    print(f"pico-library: {error}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
+    return _build()[0]
+
+
+def _build() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog="pico-library",
-        description="Shrink a photo library.",
-        epilog=_EXIT_CODES,
+        description="Shrink a photo library without ever losing a photo.",
+        epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pico-library {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_shrink(commands)
-    return parser
-
-
-def _add_shrink(commands: Any) -> None:
-    command = commands.add_parser(
-        "shrink",
-        help="write a .pico file beside every photo",
-        description=_DESCRIPTION,
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="photos, and folders of photos")
-    command.add_argument("--quality", type=_quality, default=60, metavar="N", help="0 to 100 (default 60)")
-    command.add_argument(
-        "--dry-run", action="store_true", help="encode everything, show what it saves, write nothing"
-    )
-    command.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="write the .pico files there instead, in the same subfolders",
-    )
-    command.set_defaults(run=_shrink)
-
-
-def _quality(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 100:
-        msg = f"{value} is not from 0 to 100"
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def _shrink(arguments: argparse.Namespace) -> int:
-    started = time.monotonic()
-    for path in arguments.paths:
-        if not path.exists():
-            _complain(path, "there is no such file or folder; check the spelling")
-            return USAGE
-    try:
-        found = scan(arguments.paths, arguments.output)
-    except OSError as error:
-        _complain(Path(error.filename or "?"), f"cannot be listed: {explain(error)}")
-        return FAILED
-    if not arguments.dry_run:
-        for folder in found.folders:
-            remove_leftovers(folder)
-    run = _shrink_all(found, arguments.quality, dry_run=arguments.dry_run)
-    _print_summary(run, time.monotonic() - started, dry_run=arguments.dry_run)
-    if run.interrupted:
-        return INTERRUPTED
-    return FAILED if run.failed else FINE
-
-
-def _shrink_all(found: Found, quality: int, *, dry_run: bool) -> Run:
-    run = Run(skipped=list(found.skipped))
-    photos = tqdm(found.photos, unit="photo", disable=None, leave=False, dynamic_ncols=True)
-    for position, photo in enumerate(photos):
-        try:
-            outcome = _shrink_one(photo, quality, dry_run=dry_run)
-        except KeyboardInterrupt:
-            run.interrupted = True
-            break
-        except Exception as error:  # whatever one photo does, the others are still to be shrunk
-            run.failed += 1
-            _complain(photo.path, explain(error))
-            if _is_disk_full(error):
-                left = len(found.photos) - position - 1
-                _complain(
-                    photo.target.parent, f"the disk is full; free some space and run again ({left} left)"
-                )
-                break
-        else:
-            (run.saved if isinstance(outcome, Saved) else run.skipped).append(outcome)  # type: ignore[arg-type]
-    photos.close()
-    return run
-
-
-def _is_disk_full(error: BaseException | None) -> bool:
-    codes = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in codes:
-            return True
-        error = error.__cause__
-    return False
-
-
-def _shrink_one(photo: Photo, quality: int, *, dry_run: bool) -> Saved | Skipped:
-    if dry_run:
-        return estimate(photo, quality)
-    photo.target.parent.mkdir(parents=True, exist_ok=True)
-    return shrink(photo, quality)
-
-
-def _print_summary(run: Run, seconds: float, *, dry_run: bool) -> None:
-    if run.saved:
-        print(savings_table(run.saved))
-    else:
-        print("No photo was shrunk.")
-    if run.skipped:
-        print(f"\nSkipped {len(run.skipped):,}:\n{reasons_table(run.skipped)}")
-    if run.failed:
-        print(f"\nFailed {run.failed:,}: see the messages above.")
-    if run.interrupted:
-        print("\nStopped early; run the same command again to go on.")
-    done = "Nothing was written: this was a dry run." if dry_run else "Every original is as it was."
-    print(f"\n{done} Took {seconds:.0f} s.")
-
-
-def _complain(path: Path, what: str) -> None:
-    with tqdm.external_write_mode(file=sys.stderr):
-        print(f"pico-library: {path}: {what}", file=sys.stderr)
+    file = places.config_file()
+    sections = config.read(file)
+    built = {}
+    for name, about in _COMMANDS.items():
+        module: Any = importlib.import_module(f"pico_library.commands.{name}")
+        command = commands.add_parser(
+            name,
+            help=about.help,
+            description=getattr(module, "DESCRIPTION", about.help[0].upper() + about.help[1:] + "."),
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add(command)
+        command.set_defaults(run=module.run)
+        config.lay_under(command, sections.pop(name, {}), f"{file}: [{name}]")
+        built[name] = command
+    if sections:
+        msg = f"{file}: [{next(iter(sections))}] is not a command; there are {', '.join(_COMMANDS)}"
+        raise config.ConfigError(msg)
+    return parser, built

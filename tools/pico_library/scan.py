@@ -3,33 +3,89 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+from pico_library.reasons import Reason
 
 #: Other formats either hold more than a .pico file can (TIFF, RAW, GIF) or are small already (HEIC, AVIF).
 PHOTO_EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
+RAW_EXTENSIONS = frozenset(
+    f".{name}"
+    for name in re.findall(
+        r"\w+",
+        "3fr arw cr2 cr3 crw dng erf gpr iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f",
+    )
+)
 PICO_EXTENSION = ".pico"
+SIDECAR_EXTENSIONS = frozenset({".xmp", ".aae"})
 
-ALREADY = "already has a .pico file"
-NOT_A_PHOTO = "not a JPEG, PNG or WebP picture"
-LINK = "symbolic link"
+_LIVE_EXTENSIONS = frozenset({".jpg", ".jpeg"})
+_VIDEO_EXTENSIONS = (".mov", ".mp4")
+_SMALLEST_PLACEHOLDER = 1 << 16  # smaller files may lie inside the directory entry and take no block
+_MAC_DATALESS = 0x40000000
+_WINDOWS_RECALL = 0x1000 | 0x40000 | 0x400000  # offline, recall on open, recall on data access
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
-    """A file to shrink, and the .pico file that it becomes."""
+    """A file to shrink, and the .pico file that it becomes; `status` is as it was when it was found.
 
-    path: Path
-    target: Path
+    Of most photos of a large library only the names are ever needed: paths are made when they are asked for.
+    """
+
+    folder: str
+    name: str
+    target_folder: str
+    status: os.stat_result
+    target_exists: bool = False
+    sidecars: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The original."""
+        return Path(self.folder, self.name)
+
+    @property
+    def target(self) -> Path:
+        """The .pico file."""
+        return Path(self.target_folder, self.name + PICO_EXTENSION)
+
+    @property
+    def key(self) -> str:
+        """The original's path as the journal has it."""
+        return os.path.join(self.folder, self.name)  # noqa: PTH118 (a hundred thousand times)
+
+    @property
+    def key_of_target(self) -> str:
+        """The .pico file's path as the journal has it."""
+        return os.path.join(self.target_folder, self.name) + PICO_EXTENSION  # noqa: PTH118
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A file left alone; `reason` is the phrase under which the summary counts it."""
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which files a scan takes. Patterns match a name, or a path below the folder given, ignoring case.
+
+    With `keep_extras` the photo of a Live Photo is taken: its video stays where it is, as a file of its own.
+    """
+
+    output: Path | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    keep_extras: bool = False
+    keep_hard_links: bool = False
 
 
 @dataclass
@@ -39,52 +95,160 @@ class Found:
     photos: list[Photo] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
+    problems: list[tuple[Path, OSError]] = field(default_factory=list)
 
 
-def scan(roots: Sequence[Path], output: Path | None = None) -> Found:
-    """Look through files and folders, in the order of their names; .pico and hidden files are passed over.
+def scan(roots: Sequence[Path], choice: Choice | None = None) -> Found:
+    """Look through files and folders, in the order of their names; hidden files and folders are passed over.
 
     The .pico file of `a/b/IMG.jpg` goes beside it or, found under the root `a`, to `output/b/IMG.jpg.pico`.
-    A file is found once, however many roots lead to it. Links are not followed. Folders that cannot be listed
-    raise OSError.
+    A file is found once, however many roots lead to it, and its path is absolute. Links are not followed, but
+    for the roots themselves. What cannot be listed is among the problems, and the scan goes on.
     """
+    choice = choice or Choice()
     found = Found()
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for root in roots:
-        base = root if root.is_dir() else root.parent
-        for path in _files(root):
-            place = path.parent.resolve() / path.name
-            if place in seen or path.suffix.lower() == PICO_EXTENSION:
-                continue
-            seen.add(place)
-            folder = path.parent if output is None else output / path.parent.relative_to(base)
-            found.folders.add(folder)
-            _sort_in(found, path, folder / (path.name + PICO_EXTENSION))
+        real = root.parent.resolve() / root.name if not root.is_dir() else root.resolve()
+        base = real if root.is_dir() else real.parent
+        only = None if root.is_dir() else real.name
+        for folder, entries in _folders(str(base), choice, only, found):
+            if entries:
+                _sort_in(found, seen, Path(folder), entries, _Place(base, choice, only))
     return found
 
 
-def _sort_in(found: Found, path: Path, target: Path) -> None:
-    reason = None
-    if path.is_symlink():
-        reason = LINK
-    elif path.suffix.lower() not in PHOTO_EXTENSIONS:
-        reason = NOT_A_PHOTO
-    elif target.exists():
-        reason = ALREADY
-    if reason is None:
-        found.photos.append(Photo(path, target))
-    else:
-        found.skipped.append(Skipped(path, reason))
+@dataclass(frozen=True)
+class _Place:
+    base: Path
+    choice: Choice
+    only: str | None  # the one file that was asked for
 
 
-def _files(root: Path) -> Iterator[Path]:
-    if not root.is_dir():
-        yield root
-        return
-    for folder, subfolders, names in os.walk(root, onerror=_raise):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+def _folders(
+    base: str, choice: Choice, only: str | None, found: Found
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Every folder from `base` down, with its entries in the order of their names."""
+    waiting = [base]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(
+                    (entry for entry in listing if not entry.name.startswith(".") or entry.name == only),
+                    key=lambda entry: entry.name,
+                )
+        except OSError as error:
+            found.problems.append((Path(folder), error))
+            continue
+        if only is None:
+            below = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
+            waiting += [path for path in reversed(below) if not _matches(path, base, choice.exclude)]
+        yield folder, entries
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _sort_in(
+    found: Found, seen: set[str], folder: Path, entries: list[os.DirEntry[str]], place: _Place
+) -> None:
+    names = {entry.name for entry in entries}
+    lower = {name.lower() for name in names}
+    choice = place.choice
+    target_folder = folder if choice.output is None else choice.output / folder.relative_to(place.base)
+    taken = names if choice.output is None else _names_in(target_folder)
+    found.folders.add(target_folder)
+    for entry in entries:
+        if entry.path in seen or (place.only or entry.name) != entry.name:
+            continue
+        seen.add(entry.path)
+        if not _wanted(entry, str(place.base), choice):
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                continue
+            reason = _reason(entry, names, lower, choice)
+            if reason is None:
+                found.photos.append(
+                    Photo(
+                        str(folder),
+                        entry.name,
+                        str(target_folder),
+                        entry.stat(follow_symlinks=False),
+                        entry.name + PICO_EXTENSION in taken,
+                        _sidecars(entry.name, lower, names),
+                    )
+                )
+            elif reason:
+                found.skipped.append(Skipped(folder / entry.name, reason))
+        except OSError as error:
+            found.problems.append((folder / entry.name, error))
+
+
+def _reason(entry: os.DirEntry[str], names: set[str], lower: set[str], choice: Choice) -> str | None:
+    """Why a file is no photo to shrink; empty if that is not worth mentioning, None if it is one."""
+    stem, dot, extension = entry.name.rpartition(".")
+    extension = dot + extension.lower()
+    if entry.is_symlink():
+        return Reason.LINK
+    if extension == PICO_EXTENSION:
+        return "" if stem in names else Reason.ALREADY_PICO
+    if extension in RAW_EXTENSIONS:
+        return Reason.RAW
+    if extension in SIDECAR_EXTENSIONS:
+        return ""
+    if extension not in PHOTO_EXTENSIONS:
+        return Reason.NOT_A_PHOTO
+    status = entry.stat(follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
+        return Reason.NOT_A_FILE
+    if is_placeholder(status):
+        return Reason.PLACEHOLDER
+    live = extension in _LIVE_EXTENSIONS and any(stem.lower() + video in lower for video in _VIDEO_EXTENSIONS)
+    if live and not choice.keep_extras:
+        return Reason.LIVE_PHOTO
+    if status.st_nlink > 1 and choice.keep_hard_links:
+        return Reason.HARD_LINK
+    return None
+
+
+def is_placeholder(status: os.stat_result) -> bool:
+    """Whether reading the file would first fetch it from a cloud."""
+    if getattr(status, "st_file_attributes", 0) & _WINDOWS_RECALL:
+        return True
+    if getattr(status, "st_flags", 0) & _MAC_DATALESS:
+        return True
+    return status.st_size > _SMALLEST_PLACEHOLDER and getattr(status, "st_blocks", 1) == 0
+
+
+def _sidecars(name: str, lower: set[str], names: set[str]) -> tuple[str, ...]:
+    """Names of the files beside a photo that only say more about it: `x.xmp`, `x.jpg.xmp`, `x.AAE`."""
+    wanted = {base + extension for base in _bases(name) for extension in SIDECAR_EXTENSIONS}
+    if not wanted & lower:
+        return ()
+    return tuple(sorted(other for other in names if other.lower() in wanted))
+
+
+def _bases(name: str) -> tuple[str, str]:
+    return name.rpartition(".")[0].lower(), name.lower()
+
+
+def _wanted(entry: os.DirEntry[str], base: str, choice: Choice) -> bool:
+    if choice.include and not _matches(entry.path, base, choice.include):
+        return False
+    return not _matches(entry.path, base, choice.exclude)
+
+
+def _matches(path: str, base: str, patterns: Sequence[str]) -> bool:
+    if not patterns:
+        return False
+    below = os.path.relpath(path, base).replace(os.sep, "/").lower()
+    name = below.rpartition("/")[2]
+    return any(
+        fnmatchcase(text, pattern.lower().rstrip("/")) for pattern in patterns for text in (below, name)
+    )
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return set()  # to be created

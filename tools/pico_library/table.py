@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pico_library.scan import Skipped
-from pico_library.shrink import Saved
+from pico_library.journal import Record
 
 MOST_ROWS = 40
 _WIDEST_NAME = 60
@@ -23,54 +22,58 @@ def size(count: int) -> str:
     return f"{value:.1f} TB"
 
 
-def savings_table(saved: Sequence[Saved]) -> str:
+def savings_table(saved: Sequence[Record]) -> str:
     """Table of the files shrunk, with their total; beyond MOST_ROWS, those that saved most."""
-    shown = list(saved)
+    shown = sorted(saved, key=lambda one: one.path)
     if len(shown) > MOST_ROWS:
-        shown = sorted(saved, key=lambda one: one.after - one.before)[:MOST_ROWS]
-    common = _common_folder(shown)
-    rows = [
-        (_name(one.photo.path, common), size(one.before), size(one.after), _share(one.before, one.after))
-        for one in shown
-    ]
+        shown = sorted(saved, key=lambda one: (one.after or 0) - (one.before or 0))[:MOST_ROWS]
+    common = common_folder([one.path for one in shown])
+    rows = []
+    for one in shown:
+        before, after = one.before or 0, one.after or 0
+        rows.append((shown_name(one.path, common), size(before), size(after), share(before, after)))
     if len(saved) > len(shown):
         rows.append((f"... and {len(saved) - len(shown):,} more", "", "", ""))
-    before, after = sum(one.before for one in saved), sum(one.after for one in saved)
+    before, after = sum(one.before or 0 for one in saved), sum(one.after or 0 for one in saved)
     photos = "1 photo" if len(saved) == 1 else f"{len(saved):,} photos"
-    return _layout(
-        ("file", "before", "after", "saved"), rows, (photos, size(before), size(after), _share(before, after))
+    return layout(
+        ("file", "before", "after", "saved"), rows, (photos, size(before), size(after), share(before, after))
     )
 
 
-def reasons_table(skipped: Sequence[Skipped]) -> str:
+def reasons_table(reasons: Sequence[str]) -> str:
     """How many files were skipped for which reason, the most frequent first."""
-    counts = Counter(one.reason for one in skipped)
+    counts = Counter(reasons)
     width = max(len(f"{count:,}") for count in counts.values())
     return "\n".join(f"  {count:>{width},}  {reason}" for reason, count in counts.most_common())
 
 
-def _share(before: int, after: int) -> str:
-    return f"{100 * (before - after) / before:.1f} %"
+def share(before: int, after: int) -> str:
+    """What was saved, in percent."""
+    return f"{100 * (before - after) / max(before, 1):.1f} %"
 
 
-def _common_folder(saved: Sequence[Saved]) -> Path:
+def common_folder(paths: Sequence[Path]) -> Path:
     """The deepest folder that holds all files: it need not be repeated in every row."""
-    parents = [one.photo.path.parent for one in saved]
-    common = parents[0] if parents else Path()
+    parents = {path.parent for path in paths}
+    common = min(parents, default=Path())
     while not all(parent == common or common in parent.parents for parent in parents):
         common = common.parent
     return common
 
 
-def _name(path: Path, common: Path) -> str:
+def shown_name(path: Path, common: Path) -> str:
+    """The path below the common folder, fit for a terminal; long ones lose their beginning."""
     name = str(path.relative_to(common))
     # Names may hold bytes that are no text, and control characters that would garble the terminal.
     name = "".join(c if c.isprintable() else "?" for c in name)
     return name if len(name) <= _WIDEST_NAME else "..." + name[3 - _WIDEST_NAME :]
 
 
-def _layout(heading: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str]) -> str:
-    widths = [max(len(row[column]) for row in (heading, *rows, total)) for column in range(len(heading))]
+def layout(heading: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> str:
+    """Columns that line up, the first to the left, under a heading and, if there is one, over a total."""
+    every = [heading, *rows] + ([total] if total else [])
+    widths = [max(len(row[column]) for row in every) for column in range(len(heading))]
 
     def line(row: Sequence[str]) -> str:
         first, *others = (
@@ -80,4 +83,4 @@ def _layout(heading: Sequence[str], rows: Sequence[Sequence[str]], total: Sequen
         return "  ".join([first, *others]).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([line(heading), rule, *map(line, rows), rule, line(total)])
+    return "\n".join([line(heading), rule, *map(line, rows), *([rule, line(total)] if total else [])])

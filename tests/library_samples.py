@@ -1,0 +1,109 @@
+"""Small libraries of photos for the tests of pico-library, and what they promise in common."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+from pico_core import decode
+from pico_library import places
+from pico_library.journal import Journal, Record
+from pico_library.verifier import Verifier
+
+EXIF_DATE = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x012\0\x02\0\0\0\x14\0\0\0\x1a\0\0\0\x002021:06:05 04:03:02\0"
+
+
+def scene(samples: Path) -> Image.Image:
+    """A piece of a real photo, small enough to encode in a moment."""
+    with Image.open(samples / "lake.jpg") as photo:
+        return photo.crop((60, 60, 252, 188)).convert("RGB")
+
+
+def drawing(path: Path, shade: int = 0) -> Path:
+    """A picture of flat colours, which is coded without loss: neither encoding nor checking it needs torch."""
+    im = Image.new("RGB", (240, 160), (200, 220, 240 - shade))
+    pencil = ImageDraw.Draw(im)
+    for step in range(6):
+        pencil.rectangle(
+            (20 * step, 15 * step, 20 * step + 90, 15 * step + 60), (40 * step, 90, 255 - 40 * step)
+        )
+    im.save(path, compress_level=0)
+    return path
+
+
+@contextmanager
+def one_verifier() -> Iterator[pytest.MonkeyPatch]:
+    """Runs inside this process share one verifier, so that torch is imported once and not for every test."""
+    with pytest.MonkeyPatch.context() as patch, Verifier() as verifier:
+
+        class Shared:
+            def __enter__(self) -> Verifier:
+                return verifier
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+        patch.setattr("pico_library.session.Verifier", Shared)
+        yield patch
+
+
+def use_own_folders(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Let pico-library and the Trash keep everything below `home`."""
+    patch.setenv("PICO_LIBRARY_HOME", str(home))
+    patch.setenv("HOME", str(home))
+    patch.setenv("XDG_DATA_HOME", str(home / "share"))
+    (home / "share").mkdir(parents=True)
+    for name in [name for name in sys.modules if name.startswith("send2trash")]:
+        patch.delitem(sys.modules, name)  # it looks at HOME once, when it is imported
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "pico_library", *map(str, arguments)]
+
+
+def pico_library(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, env={**os.environ, **variables}
+    )
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[str, int, int]]:
+    """Name, content, time and access rights of every file that is not a .pico file."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_mtime_ns,
+            path.stat().st_mode,
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pico"
+    }
+
+
+def journal_of(path: Path) -> Record:
+    """What the journal knows of a photo."""
+    with Journal(places.journal_file()) as journal:
+        return journal.known()[path]
+
+
+def nothing_is_lost(originals: Mapping[Path, bytes], *others: Path) -> bool:
+    """Whether each original is in its place, or its bytes below one of the other folders, or its .pico decodes."""
+    elsewhere = {path.read_bytes() for folder in others for path in folder.rglob("*") if path.is_file()}
+    return all(
+        (path.is_file() and path.read_bytes() == content) or content in elsewhere or _decodes(path)
+        for path, content in originals.items()
+    )
+
+
+def _decodes(path: Path) -> bool:
+    target = path.with_name(path.name + ".pico")
+    return target.is_file() and decode(target.read_bytes()).size > 0

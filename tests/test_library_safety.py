@@ -1,0 +1,289 @@
+"""Whatever breaks, and wherever: the original or a verified .pico file exists, and the next run leaves no litter."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from library_samples import (
+    command,
+    drawing,
+    fingerprint,
+    journal_of,
+    nothing_is_lost,
+    one_verifier,
+    pico_library,
+    use_own_folders,
+)
+
+from pico_core import PicoFile
+from pico_library.cli import main
+from pico_library.faults import VARIABLE, Step
+from pico_library.journal import Original, Outcome
+from pico_library.reasons import Reason
+
+BEFORE_THE_NAME = [step for step in Step if step not in (Step.COPIED, Step.RESTORED)][:6]
+AFTER_IT = [Step.PUBLISHED, Step.RECORDED, Step.MOVED]
+ENDINGS = {"archive": Original.ARCHIVED, "replace": Original.TRASHED, "delete": Original.DELETED}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_own_folders(monkeypatch, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _verifier() -> Iterator[None]:
+    with one_verifier():
+        yield
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    (tmp_path / "Photos").mkdir()
+    for number in range(2):
+        drawing(tmp_path / "Photos" / f"{number}.png", number)
+    return tmp_path / "Photos"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of its own, of 512 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def ask(mode: str, library: Path) -> list[str]:
+    """The arguments of a run in which originals leave their place in this mode."""
+    options = {
+        "archive": ["--archive", str(library.parent / "archive")],
+        "replace": ["--replace"],
+        "delete": ["--delete-originals"],
+        "beside": [],
+    }
+    return ["shrink", str(library), "--jobs", "1", *options[mode]]
+
+
+def files_below(*folders: Path) -> list[str]:
+    return sorted(path.name for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def check_that_the_next_run_finishes(mode: str, library: Path, before: dict[Path, bytes]) -> None:
+    assert nothing_is_lost(before, library.parent), "something was lost"
+    assert main(ask(mode, library)) in (0, 3)
+    assert nothing_is_lost(before, library.parent)
+    originals = [] if mode != "beside" else ["0.png", "1.png"]
+    assert files_below(library) == sorted(["0.png.pico", "1.png.pico", *originals]), "litter, or too little"
+    for path in library.glob("*.pico"):
+        with PicoFile(path) as file:
+            file.verify()
+            file.decode()
+    ending = ENDINGS.get(mode, Original.KEPT)
+    for path, content in before.items():
+        record = journal_of(path)
+        assert (record.outcome, record.original) == (Outcome.SAVED, ending)
+        if ending in (Original.ARCHIVED, Original.TRASHED):
+            assert record.original_at is not None
+            assert record.original_at.read_bytes() == content
+    if mode == "archive":
+        assert files_below(library.parent / "archive") == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "step"),
+    [("delete", step) for step in BEFORE_THE_NAME]
+    + [(mode, step) for mode in ENDINGS for step in AFTER_IT]
+    + [("beside", Step.PUBLISHED)],
+)
+def test_killed_anywhere_nothing_is_lost_and_the_next_run_finishes(
+    mode: str, step: Step, library: Path
+) -> None:
+    before = {path: path.read_bytes() for path in library.iterdir()}
+    done = pico_library(*ask(mode, library), **{VARIABLE: f"{step}=kill"})
+    if step is Step.DECODING:
+        assert done.returncode == 1, "only the verifier died; the run goes on and tells"
+        assert "died over this one twice" in done.stderr
+    else:
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    if step not in (Step.MOVED,):
+        assert {path: path.read_bytes() for path in before if path.exists()} == before, (
+            "an original left early"
+        )
+    check_that_the_next_run_finishes(mode, library, before)
+
+
+@pytest.mark.parametrize("code", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("step", [*BEFORE_THE_NAME, *AFTER_IT])
+def test_error_anywhere_loses_nothing(
+    step: Step, code: str, library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in library.iterdir()}
+    monkeypatch.setenv(VARIABLE, f"{step}={code}")
+    if step is Step.DECODING:  # a verifier that was born with the fault
+        assert pico_library(*ask("archive", library)).returncode == 1
+    else:
+        assert main(ask("archive", library)) == 1
+        assert capsys.readouterr().err
+    assert not list(library.rglob("*.pico-part"))
+    if step in BEFORE_THE_NAME:
+        assert files_below(library) == ["0.png", "1.png"]
+    monkeypatch.delenv(VARIABLE)
+    check_that_the_next_run_finishes("archive", library, before)
+
+
+def test_name_taken_after_a_kill_does_not_hide_where_the_original_went(library: Path) -> None:
+    before = {path: path.read_bytes() for path in library.iterdir()}
+    assert pico_library(*ask("archive", library), **{VARIABLE: "moved=kill"}).returncode == -signal.SIGKILL
+    (gone,) = [path for path in before if not path.exists()]
+    drawing(gone, 88)
+    assert main(ask("archive", library)) == 0
+    assert gone.exists()
+    assert main(["undo", "1"]) == 1, "its place is taken"
+    archived = [path for path in (library.parent / "archive").rglob("*.png") if path.name == gone.name]
+    assert [path.read_bytes() for path in archived] == [before[gone]]
+
+
+def test_killed_while_an_original_moves_to_another_disk(library: Path, small_disk: Path) -> None:
+    before = {path: path.read_bytes() for path in library.iterdir()}
+    arguments = ["shrink", str(library), "--jobs", "1", "--archive", str(small_disk / "archive")]
+    assert pico_library(*arguments, **{VARIABLE: "copied=kill"}).returncode == -signal.SIGKILL
+    assert (library / "0.png").read_bytes() == before[library / "0.png"]
+    assert main(arguments) == 0
+    assert files_below(small_disk) == ["0.png", "1.png"]
+    assert files_below(library) == ["0.png.pico", "1.png.pico"]
+    assert sorted(path.read_bytes() for path in small_disk.rglob("*.png")) == sorted(before.values())
+
+
+def test_archive_on_a_full_disk_leaves_the_originals(library: Path, small_disk: Path) -> None:
+    before = fingerprint(library)
+    room = os.statvfs(small_disk)
+    (small_disk / "other.bin").write_bytes(bytes(room.f_bavail * room.f_frsize - 65_536))
+    assert main(["shrink", str(library), "--jobs", "1", "--archive", str(small_disk / "archive")]) == 1
+    assert fingerprint(library) == before
+    assert files_below(small_disk) == ["other.bin"]
+    assert journal_of(library / "0.png").original is Original.KEPT
+
+
+def test_original_survives_full_disk(small_disk: Path) -> None:
+    for name in ("0.png", "1.png"):
+        drawing(small_disk / name)
+    room = os.statvfs(small_disk)
+    (small_disk / "other.bin").write_bytes(bytes(room.f_bavail * room.f_frsize))
+    before = fingerprint(small_disk)
+    done = pico_library(*ask("delete", small_disk))
+    assert done.returncode == 1
+    assert "no space left on device" in done.stderr.lower()
+    assert "the disk is full; free some space and run again (1 left)" in done.stderr
+    assert fingerprint(small_disk) == before
+    assert files_below(small_disk) == ["0.png", "1.png", "other.bin"]
+
+
+def test_folder_without_write_access_is_named(small_disk: Path) -> None:
+    drawing(small_disk / "0.png")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    before = fingerprint(small_disk)
+    done = pico_library(*ask("replace", small_disk))
+    assert done.returncode == 1
+    assert f"cannot write in {small_disk} (Read-only file system)" in done.stderr
+    assert fingerprint(small_disk) == before
+    assert files_below(small_disk) == ["0.png"]
+
+
+def test_interrupted_run_finishes_the_photo_at_work(library: Path) -> None:
+    for number in range(2, 30):
+        drawing(library / f"{number:02}.png", number)
+    with subprocess.Popen(command(*ask("delete", library)), stdout=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 60
+        while not list(library.glob("*.pico")):
+            assert time.monotonic() < deadline, "the run never saved a photo"
+            time.sleep(0.005)
+        run.send_signal(signal.SIGINT)
+        output = run.communicate()[0]
+    assert run.returncode == 130
+    assert "Stopped early" in output
+    assert not list(library.rglob("*.pico-part"))
+    for number in range(30):
+        name = f"{number}.png" if number < 2 else f"{number:02}.png"
+        assert (library / name).exists() != (library / f"{name}.pico").exists(), "neither half-done nor both"
+
+
+def test_original_that_changes_while_it_is_read_stays(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor saves the photo while the verifier looks at it."""
+    from pico_library.verifier import Verifier
+
+    check = Verifier.check_against
+
+    def edit_first(self: Verifier, target: Path, original: Path, *, keep_extras: bool = False) -> object:
+        checked = check(self, target, original, keep_extras=keep_extras)
+        drawing(original, 77)
+        return checked
+
+    monkeypatch.setattr(Verifier, "check_against", edit_first)
+    assert main(ask("delete", library)) == 0
+    assert files_below(library) == ["0.png", "1.png"]
+    assert journal_of(library / "0.png").reason == Reason.CHANGING
+
+
+def test_file_that_appears_under_the_name_meanwhile_is_never_replaced(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pico_library.verifier import Verifier
+
+    check = Verifier.check_against
+
+    def appear(self: Verifier, target: Path, original: Path, *, keep_extras: bool = False) -> object:
+        original.with_name(original.name + ".pico").write_bytes(b"precious")
+        return check(self, target, original, keep_extras=keep_extras)
+
+    monkeypatch.setattr(Verifier, "check_against", appear)
+    assert main(ask("delete", library)) == 0
+    assert sorted(path.read_bytes() for path in library.glob("*.pico")) == [b"precious"] * 2
+    assert journal_of(library / "0.png").reason == Reason.NAME_TAKEN
+    assert len(list(library.glob("*.png"))) == 2
+
+
+def test_library_shrunk_beside_first_can_be_replaced_later(library: Path) -> None:
+    before = {path: path.read_bytes() for path in library.iterdir()}
+    assert main(ask("beside", library)) == 0
+    written = {path: path.stat().st_ino for path in library.glob("*.pico")}
+    check_that_the_next_run_finishes("replace", library, before)
+    assert {path: path.stat().st_ino for path in library.glob("*.pico")} == written, (
+        "nothing was encoded again"
+    )
+
+
+def test_damaged_pico_file_lets_no_original_go(library: Path) -> None:
+    assert main(ask("beside", library)) == 0
+    content = bytearray((library / "0.png.pico").read_bytes())
+    content[-50] ^= 1
+    (library / "0.png.pico").write_bytes(content)
+    assert main(ask("delete", library)) == 0
+    assert files_below(library) == ["0.png", "0.png.pico", "1.png.pico"]
+    assert journal_of(library / "0.png").reason == Reason.NAME_TAKEN
+
+
+def test_hard_linked_original_is_not_removed(library: Path) -> None:
+    (library.parent / "second-name.png").hardlink_to(library / "0.png")
+    assert main(ask("replace", library)) == 0
+    assert (library / "0.png").exists()
+    assert not (library / "0.png.pico").exists()
+    assert not (library / "1.png").exists()
+
+
+def test_real_photos_are_replaced_through_the_real_verifier(library: Path, samples: Path) -> None:
+    (library / "flowers.jpg").write_bytes((samples / "flowers.jpg").read_bytes())
+    assert main(ask("replace", library)) == 0
+    assert files_below(library) == ["0.png.pico", "1.png.pico", "flowers.jpg.pico"]

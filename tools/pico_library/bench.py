@@ -1,0 +1,150 @@
+"""What pico-library costs beside the codec: `python -m pico_library.bench PHOTO...`.
+
+Prints the time of a second run over a library that an earlier run has shrunk; how long the look at a photo takes in
+units of its encoding; and how long a whole run takes in units of the codec's own work on the same photos (encoding,
+and decoding for the check). With `--memory` instead, what one photo at work takes at two sizes, both processes
+together (needs psutil).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pico_library import places
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m pico_library.bench", description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000, help="of the library for the second run")
+    parser.add_argument("--photos", type=int, default=6, help="for the other two measurements")
+    parser.add_argument("--megapixels", type=float, default=12.0, help="of each of these photos")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead")
+    parser.add_argument("source", type=Path, nargs="+", help="photos to make them from")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[places.VARIABLE] = str(Path(folder, "home"))
+        if arguments.memory:
+            for megapixels in (arguments.megapixels, 4 * arguments.megapixels):
+                place = Path(folder, f"{megapixels:g}")
+                enlarge(arguments.source, place, 1, megapixels)
+                print(f"{megapixels:g} megapixels: {peak_memory(place) / 1e6:,.0f} MB")
+            return 0
+        seconds = second_run(Path(folder, "many"), arguments.files)
+        print(f"second run over {arguments.files:,} photos: {seconds:.2f} s")
+        photos = enlarge(arguments.source, Path(folder, "large"), arguments.photos, arguments.megapixels)
+        encoding, decoding, looking = codec_seconds(photos)
+        print(f"encoding {encoding:.2f} s a photo, decoding {decoding:.2f} s, the look {looking:.2f} s")
+        print(f"the look takes {looking / encoding:.2f} of the encoding")
+        whole = run_seconds(photos[0].parent)
+        codec = (encoding + decoding) * len(photos)
+        print(
+            f"a run takes {whole:.1f} s, the codec's work in it one after the other {codec:.1f} s: {whole / codec:.2f}"
+        )
+    return 0
+
+
+def second_run(folder: Path, count: int) -> float:
+    """Seconds of the command, from nothing to its end, on a library in which nothing is to be done."""
+    import subprocess
+
+    from pico_library.journal import Identity, Journal, Outcome, Record
+
+    records = []
+    for number in range(count):
+        path = folder / f"{number // 500:03}" / f"IMG_{number:05}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a photo")
+        target = path.with_name(path.name + ".pico")
+        target.write_bytes(b"a .pico file")
+        records.append(Record(path, Identity.of(path.stat()), Outcome.SAVED, target=target, run=1))
+    with Journal(places.journal_file()) as journal:
+        journal.start_run("beside", [folder], {})
+        journal.record(*records)
+        journal.finish_run(1)
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "pico_library", "shrink", str(folder)], check=False)
+    assert done.returncode == 3
+    return time.monotonic() - started
+
+
+def peak_memory(folder: Path) -> int:
+    """The most bytes that the processes of a run over a folder hold at once."""
+    import subprocess
+
+    import psutil  # type: ignore[import-untyped, unused-ignore]
+
+    command = [sys.executable, "-m", "pico_library", "shrink", "--jobs", "1", str(folder)]
+    most = 0
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+        tree = psutil.Process(run.pid)
+        while run.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                held = [one.memory_info().rss for one in (tree, *tree.children(recursive=True))]
+                most = max(most, sum(held))
+            time.sleep(0.02)
+    return most
+
+
+def enlarge(sources: list[Path], folder: Path, count: int, megapixels: float) -> list[Path]:
+    """Mosaics of the sources, each with that many pixels."""
+    from PIL import Image, ImageOps
+
+    folder.mkdir()
+    width = int((megapixels * 4e6 / 3) ** 0.5)
+    paths = []
+    for number in range(count):
+        whole = Image.new("RGB", (width, width * 3 // 4))
+        with Image.open(sources[number % len(sources)]) as opened:
+            piece = opened.convert("RGB")
+        for row, top in enumerate(range(0, whole.height, piece.height)):
+            for column, left in enumerate(range(0, whole.width, piece.width)):
+                turned = ImageOps.mirror(piece) if column % 2 else piece
+                whole.paste(ImageOps.flip(turned) if row % 2 else turned, (left, top))
+        paths.append(folder / f"{number}.jpg")
+        whole.save(paths[-1], quality=92)
+    return paths
+
+
+def codec_seconds(photos: list[Path]) -> tuple[float, float, float]:
+    """Seconds a photo for encoding, decoding and looking, in one process and one after the other."""
+    from pico_codec.source import read_source_file
+    from pico_core import decode, encode
+    from pico_library.likeness import compare
+
+    spent = [0.0, 0.0, 0.0]
+    for number, path in enumerate([photos[0], *photos]):  # the first one warms up
+        pixels = read_source_file(path).pixels
+        marks = [time.monotonic()]
+        data = encode(pixels, quality=60)
+        marks.append(time.monotonic())
+        decoded = decode(data)
+        marks.append(time.monotonic())
+        compare(pixels, decoded)
+        marks.append(time.monotonic())
+        if number:
+            spent = [s + b - a for s, a, b in zip(spent, marks, marks[1:], strict=False)]
+    encoding, decoding, looking = (s / len(photos) for s in spent)
+    return encoding, decoding, looking
+
+
+def run_seconds(folder: Path) -> float:
+    """Seconds of `shrink` over a folder, the start of both processes included."""
+    from pico_library.cli import main as pico_library
+
+    started = time.monotonic()
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = pico_library(["shrink", str(folder)])
+    assert code == 0
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

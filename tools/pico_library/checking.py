@@ -1,0 +1,90 @@
+"""The check of one .pico file against its original, as the verifier's process makes it.
+
+Both files are read from the disk anew: nothing that the encoder had in its memory is trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pico_codec.source import Source, UnsuitableError, read_source
+from pico_core import PicoFile
+from pico_core.errors import PicoError
+from pico_library import extras
+from pico_library.faults import Step, reach
+from pico_library.likeness import Likeness, compare
+
+
+class CheckError(PicoError):
+    """A .pico file does not give back what went in."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A .pico file that is whole and carries all metadata; digests are SHA-256 of the files' bytes."""
+
+    target_digest: bytes
+    original_digest: bytes | None
+    likeness: Likeness | None
+
+
+def check_whole(target: Path) -> Checked:
+    """Check a .pico file by itself: checksums, and that every tile decodes. Raises FILE_ERRORS."""
+    data = read_from_disk(target)
+    with PicoFile(data, max_pixels=None) as file:
+        file.verify()
+        file.decode()
+    return Checked(hashlib.sha256(data).digest(), None, None)
+
+
+def check_against(target: Path, original: Path, *, keep_extras: bool = False) -> Checked:
+    """Check a .pico file against its original: checksums, size, metadata byte for byte, alpha, and the look.
+
+    Whether the look is good enough is left to the caller. Raises CheckError and FILE_ERRORS.
+    """
+    content = read_from_disk(original)
+    try:
+        source = read_source(content)
+    except UnsuitableError as error:
+        msg = f"the original cannot be read again ({error.reason}); see that nothing else changes it"
+        raise CheckError(msg) from error
+    if keep_extras:
+        source = extras.with_everything(source, content)
+    digest = hashlib.sha256(content).digest()
+    del content
+    data = read_from_disk(target)
+    return Checked(hashlib.sha256(data).digest(), digest, _compare(data, source))
+
+
+def _compare(data: bytes, source: Source) -> Likeness:
+    with PicoFile(data, max_pixels=None) as file:
+        file.verify()
+        if file.metadata != source.metadata:
+            msg = "the metadata in the .pico file differ from the original's"
+            raise CheckError(msg)
+        if (file.height, file.width, file.channels) != source.pixels.shape:
+            size = f"{file.width}x{file.height}x{file.channels}"
+            height, width, channels = source.pixels.shape
+            msg = f"the .pico file holds {size} pixels and channels instead of {width}x{height}x{channels}"
+            raise CheckError(msg)
+        reach(Step.DECODING)
+        pixels = file.decode()
+    if pixels.shape[2] in (2, 4) and not np.array_equal(pixels[..., -1], source.pixels[..., -1]):
+        msg = "the transparency in the .pico file differs from the original's"
+        raise CheckError(msg)
+    return compare(source.pixels, pixels)
+
+
+def read_from_disk(path: Path) -> bytes:
+    """The bytes of a file, from the disk itself where the system can be asked not to answer from memory."""
+    with path.open("rb") as stream:
+        if hasattr(os, "posix_fadvise"):
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return stream.read()

@@ -1,0 +1,59 @@
+"""Command `pico-library config`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from pico_library import config, places
+from pico_library.console import FAILED, FINE, complain
+
+DESCRIPTION = """Print the settings in force, as they would stand in the settings' file. Every option of a command has
+the same name there, below [the command's name]; the command line goes before the file."""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    command.add_argument(
+        "--init", action="store_true", help="write the settings' file, with these settings as comments"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the settings, or write them."""
+    from pico_library.cli import parsers
+
+    file = places.config_file()
+    lines = []
+    for name, command in parsers().items():
+        settings = config.effective(command)
+        if settings and name != "config":
+            lines += ["", f"[{name}]", *(_line(key, value) for key, value in settings.items())]
+    if not arguments.init:
+        print(f"# {file}{'' if file.exists() else ' (does not exist; --init writes it)'}")
+        print("\n".join(lines).lstrip())
+        return FINE
+    if file.exists():
+        complain(file, "exists already; edit it, or move it away first")
+        return FAILED
+    file.parent.mkdir(parents=True, exist_ok=True)
+    commented = [
+        line if line.startswith("[") or not line else f"# {line.removeprefix('# ')}" for line in lines
+    ]
+    file.write_text(
+        "# Settings of pico-library. Remove the # of a line to change it.\n" + "\n".join(commented) + "\n"
+    )
+    print(f"Wrote {file}")
+    return FINE
+
+
+def _line(key: str, value: Any) -> str:
+    if value is None:
+        return f"# {key} is not set"
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, bool | int | float | str | list):
+        return f"{key} = {json.dumps(value)}"
+    return f'{key} = "{value}"'

@@ -1,0 +1,50 @@
+"""Command `pico-library undo`."""
+
+from __future__ import annotations
+
+import argparse
+
+from pico_library import places
+from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
+
+DESCRIPTION = """Take a run back, by the number that `shrink` printed and `history` lists. Originals return from the
+Trash or the archive; then the .pico files that the run wrote are removed, if nobody changed them since."""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    command.add_argument(
+        "number", metavar="RUN", type=int, help="the number of the run; see `pico-library history`"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Undo, and say what could not be."""
+    from pico_library.journal import Journal
+    from pico_library.plan import finish_interrupted
+    from pico_library.session import alone
+    from pico_library.undo import undo
+
+    with alone(), Journal(places.journal_file()) as journal:
+        runs = {one.number: one for one in journal.runs()}
+        if arguments.number not in runs:
+            complain(f"run {arguments.number}", "there is no such run; `pico-library history` lists them")
+            return USAGE
+        finish_interrupted(journal, {number: one.mode for number, one in runs.items()})
+        done = back = problems = 0
+        for photo in undo(journal, arguments.number):
+            if photo.problem is not None:
+                problems += 1
+                complain(photo.record.path, photo.problem)
+            else:
+                done += 1
+                back += photo.back
+        if done and not problems:
+            journal.finish_run(arguments.number, "undone")
+    if not done and not problems:
+        print(f"Nothing to undo in run {arguments.number}.")
+        return NOTHING
+    print(
+        f"Undid {plural(done, 'photo')} of run {arguments.number}; {plural(back, 'original')} brought back."
+    )
+    return FAILED if problems else FINE

@@ -1,0 +1,80 @@
+"""Command `pico-library verify`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pico_codec.source import FILE_ERRORS
+from pico_library import places
+from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
+
+DESCRIPTION = """Check .pico files: every checksum, that every tile decodes and, where the journal knows a file, that
+its bytes are those that were written. With --against, each is compared with its original in DIR, which has the same
+subfolders: size, metadata byte for byte, and the look."""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    command.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="+", help=".pico files, and folders of them"
+    )
+    command.add_argument("--against", type=Path, metavar="DIR", help="compare with the originals in DIR")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, and name what is wrong."""
+    from pico_codec.cli import explain
+    from pico_library.journal import Journal
+    from pico_library.restore import find
+    from pico_library.verifier import Verifier
+
+    for path in [*arguments.paths, *([arguments.against] if arguments.against else [])]:
+        if not path.exists():
+            complain(path, "there is no such file or folder; check the spelling")
+            return USAGE
+    fine = wrong = 0
+    with Journal(places.journal_file()) as journal, Verifier() as verifier:
+        for pico, base in find(arguments.paths):
+            try:
+                problem = _problem(pico, base, arguments.against, journal, verifier)
+            except FILE_ERRORS as error:
+                problem = explain(error)
+            if problem is None:
+                fine += 1
+            else:
+                wrong += 1
+                complain(pico, problem)
+    print(f"{plural(fine, '.pico file')} fine." + (f" {wrong:,} NOT: see above." if wrong else ""))
+    if wrong:
+        return FAILED
+    return FINE if fine else NOTHING
+
+
+def _problem(pico: Path, base: Path, against: Path | None, journal: object, verifier: object) -> str | None:
+    from pico_library.checking import CheckError
+    from pico_library.journal import Journal
+    from pico_library.settings import DEFAULT_DIFFERENCE
+    from pico_library.verifier import Verifier
+
+    assert isinstance(journal, Journal)
+    assert isinstance(verifier, Verifier)
+    known = journal.by_target(pico)
+    if against is None:
+        checked = verifier.check_whole(pico)
+    else:
+        original = against / pico.parent.relative_to(base) / pico.name[: -len(".pico")]
+        if not original.is_file():
+            return f"its original is not at {original}"
+        try:
+            checked = verifier.check_against(pico, original)
+        except CheckError:
+            checked = verifier.check_against(pico, original, keep_extras=True)
+        likeness = checked.likeness
+        if likeness is not None and not likeness.accepted(
+            max(DEFAULT_DIFFERENCE, (known and known.score) or 0.0)
+        ):
+            return f"does not look like {original} (LPIPS {likeness.difference}); keep the original"
+    if known is not None and known.target_digest not in (None, checked.target_digest):
+        return "reads and decodes, but is not the file that was written; it may have been replaced"
+    return None

@@ -1,0 +1,377 @@
+"""The journal: what every run did with every photo, so that runs can be gone on with, repeated and undone.
+
+An SQLite file in write-ahead mode. What `record` was given lies on the disk when it returns; a killed process
+loses nothing that was recorded. A photo that is not found is never forgotten: its disk may be away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from pico_core.errors import PicoError
+
+VERSION = 1
+_WAIT_SECONDS = 30.0
+
+_SCHEMA = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL, state TEXT NOT NULL,
+    mode TEXT NOT NULL, roots TEXT NOT NULL, settings TEXT NOT NULL
+);
+CREATE TABLE photos (
+    run INTEGER NOT NULL REFERENCES runs (id), path BLOB NOT NULL,
+    device INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, digest BLOB,
+    outcome TEXT NOT NULL, reason TEXT, settings TEXT,
+    before INTEGER, after INTEGER, quality INTEGER, score REAL, similarity REAL, crop TEXT,
+    target BLOB, target_digest BLOB, original TEXT NOT NULL, original_at BLOB, recorded REAL NOT NULL,
+    PRIMARY KEY (path, run)
+) WITHOUT ROWID;
+CREATE INDEX photos_by_run ON photos (run);
+CREATE INDEX photos_on_the_way ON photos (original) WHERE original = 'leaving';
+"""
+_COLUMNS = (
+    "run, path, device, inode, size, mtime_ns, digest, outcome, reason, settings, before, after, quality, "
+    "score, similarity, crop, target, target_digest, original, original_at, recorded"
+)
+
+
+class JournalError(PicoError):
+    """The journal cannot be used."""
+
+
+class Outcome(StrEnum):
+    """What became of a photo in a run."""
+
+    SAVED = "saved"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+
+class Original(StrEnum):
+    """Where the original of a photo is."""
+
+    KEPT = "kept"
+    LEAVING = "leaving"  # the .pico file is verified, and the original was about to leave
+    TRASHED = "trashed"
+    ARCHIVED = "archived"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """By what a file is known to be the same, unchanged one. Disks that come and go may change device and inode."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Identity:
+        """The identity of the file with this status."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def same_content(self, other: Identity) -> bool:
+        """Whether size and modification time agree."""
+        return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One photo in one run. Sizes in bytes; digests are SHA-256; `crop` is the box of the worst crop.
+
+    `score` is the LPIPS of that crop (lower is better), `similarity` its MS-SSIM; None where not compared.
+    """
+
+    path: Path
+    identity: Identity
+    outcome: Outcome
+    reason: str | None = None
+    settings: str = ""
+    digest: bytes | None = None
+    before: int | None = None
+    after: int | None = None
+    quality: int | None = None
+    score: float | None = None
+    similarity: float | None = None
+    crop: tuple[int, int, int, int] | None = None
+    target: Path | None = None
+    target_digest: bytes | None = None
+    original: Original = Original.KEPT
+    original_at: Path | None = None
+    run: int = 0
+    recorded: float = 0.0
+
+    def with_original(self, original: Original, at: Path | None = None) -> Record:
+        """The same record with the original elsewhere."""
+        return replace(self, original=original, original_at=at)
+
+
+class Seen(NamedTuple):
+    """As much of a photo's newest record as tells whether there is anything to do."""
+
+    outcome: str
+    reason: str | None
+    settings: str
+    size: int
+    mtime_ns: int
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run: times in seconds since 1970, `state` is running, finished, interrupted or undone."""
+
+    number: int
+    started: float
+    finished: float | None
+    state: str
+    mode: str
+    roots: tuple[Path, ...]
+    settings: Mapping[str, Any]
+    counts: Mapping[Outcome, int]
+    before: int
+    after: int
+
+
+class Journal:
+    """The journal in a file, which is created if need be. Raises JournalError. May be used by several threads."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.RLock()
+        with self._explained():
+            self._database = sqlite3.connect(file, timeout=_WAIT_SECONDS, check_same_thread=False)
+            self._database.isolation_level = None
+            (mode,) = self._database.execute("PRAGMA journal_mode = WAL").fetchone()
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._create()
+        if mode != "wal":
+            msg = (
+                f"{file}: this disk cannot hold a journal; set PICO_LIBRARY_HOME to a folder on a local disk"
+            )
+            raise JournalError(msg)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start_run(self, mode: str, roots: Iterable[Path], settings: Mapping[str, Any]) -> int:
+        """Begin a run and return its number. Runs that were still going when their process died end here."""
+        values = (
+            time.time(),
+            mode,
+            json.dumps([str(root.absolute()) for root in roots]),
+            json.dumps(settings),
+        )
+        with self._writing() as database:
+            database.execute("UPDATE runs SET state = 'interrupted' WHERE state = 'running'")
+            added = database.execute(
+                "INSERT INTO runs (started, state, mode, roots, settings) VALUES (?, 'running', ?, ?, ?)",
+                values,
+            )
+        return int(added.lastrowid or 0)
+
+    def finish_run(self, run: int, state: str = "finished") -> None:
+        """Note how a run ended."""
+        with self._writing() as database:
+            database.execute(
+                "UPDATE runs SET finished = ?, state = ? WHERE id = ?", (time.time(), state, run)
+            )
+
+    def record(self, *records: Record) -> None:
+        """Add what became of photos, in place of what the same run said of them before. Durable on return."""
+        marks = ", ".join("?" * (_COLUMNS.count(",") + 1))
+        with self._writing() as database:
+            database.executemany(
+                f"INSERT OR REPLACE INTO photos ({_COLUMNS}) VALUES ({marks})", map(_row, records)
+            )
+
+    def known(self) -> dict[Path, Record]:
+        """The newest record of every photo."""
+        query = f"SELECT {_COLUMNS}, max(run) FROM photos GROUP BY path"  # SQLite: columns of the row with the max
+        return {record.path: record for record in self._read(query)}
+
+    def seen(self) -> dict[str, Seen]:
+        """The newest record of every photo, in short."""
+        query = "SELECT path, outcome, reason, settings, size, mtime_ns, target, max(run) FROM photos GROUP BY path"
+        with self._explained(), self._lock:
+            rows = self._database.execute(query).fetchall()
+        decode = os.fsdecode
+        return {
+            decode(path): Seen(outcome, reason, settings, size, mtime, target and decode(target))
+            for path, outcome, reason, settings, size, mtime, target, _ in rows
+        }
+
+    def newest(self, path: Path) -> Record | None:
+        """The newest record of a photo."""
+        query = f"SELECT {_COLUMNS} FROM photos WHERE path = ? ORDER BY run DESC LIMIT 1"
+        return next(self._read(query, _stored(path)), None)
+
+    def before(self, path: Path, run: int) -> Record | None:
+        """What the last run before that one did with a photo."""
+        query = f"SELECT {_COLUMNS} FROM photos WHERE path = ? AND run < ? ORDER BY run DESC LIMIT 1"
+        return next(self._read(query, _stored(path), run), None)
+
+    def photos(self, run: int) -> list[Record]:
+        """What a run did, in the order of the paths."""
+        return list(self._read(f"SELECT {_COLUMNS} FROM photos WHERE run = ? ORDER BY path", run))
+
+    def leaving(self) -> list[Record]:
+        """Photos whose original was about to leave when a run was cut off."""
+        return list(self._read(f"SELECT {_COLUMNS} FROM photos WHERE original = 'leaving' ORDER BY path"))
+
+    def by_target(self, target: Path) -> Record | None:
+        """The newest record of the photo that became this .pico file."""
+        query = (
+            f"SELECT {_COLUMNS} FROM photos WHERE target = ? AND outcome = 'saved' ORDER BY run DESC LIMIT 1"
+        )
+        return next(self._read(query, _stored(target)), None)
+
+    def runs(self) -> list[RunSummary]:
+        """All runs, the oldest first."""
+        with self._explained(), self._lock:
+            runs = self._database.execute(
+                "SELECT id, started, finished, state, mode, roots, settings FROM runs ORDER BY id"
+            ).fetchall()
+            counts: dict[int, dict[Outcome, int]] = {}
+            sizes: dict[int, tuple[int, int]] = {}
+            for run, outcome, count, before, after in self._database.execute(
+                "SELECT run, outcome, count(*), sum(before), sum(after) FROM photos GROUP BY run, outcome"
+            ):
+                counts.setdefault(run, {})[Outcome(outcome)] = count
+                if outcome == Outcome.SAVED:
+                    sizes[run] = (before or 0, after or 0)
+        return [_summary(row, counts.get(row[0], {}), sizes.get(row[0], (0, 0))) for row in runs]
+
+    def _create(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            msg = f"{self._file}: was written by a later version; upgrade pillow-pico"
+            raise JournalError(msg)
+        if version == 0:
+            with self._writing() as database:
+                (version,) = database.execute("PRAGMA user_version").fetchone()
+                if version == 0:  # two processes may have come here at once
+                    for statement in _SCHEMA.split(";\n"):
+                        database.execute(statement)
+                    database.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._explained(), self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def _read(self, query: str, *values: object) -> Iterator[Record]:
+        with self._explained(), self._lock:
+            rows = self._database.execute(query, values).fetchall()
+        return map(_record, rows)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            what = "is damaged; move it away, and" if isinstance(error, sqlite3.DatabaseError) else "failed;"
+            if isinstance(error, sqlite3.OperationalError):
+                what = "cannot be written; see that the disk has room and the file is yours, and"
+            msg = f"{self._file}: the journal {what} run again: .pico files that exist are found ({error})"
+            raise JournalError(msg) from error
+
+
+def _stored(path: Path | None) -> bytes | None:
+    return None if path is None else os.fsencode(path)
+
+
+def _loaded(value: bytes | None) -> Path | None:
+    return None if value is None else Path(os.fsdecode(value))
+
+
+def _row(record: Record) -> tuple[object, ...]:
+    identity = record.identity
+    return (
+        record.run,
+        _stored(record.path),
+        _signed(identity.device),
+        _signed(identity.inode),
+        identity.size,
+        identity.mtime_ns,
+        record.digest,
+        record.outcome,
+        record.reason,
+        record.settings,
+        record.before,
+        record.after,
+        record.quality,
+        record.score,
+        record.similarity,
+        json.dumps(record.crop) if record.crop else None,
+        _stored(record.target),
+        record.target_digest,
+        record.original,
+        _stored(record.original_at),
+        time.time(),
+    )
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    run, path, device, inode, size, mtime_ns, digest, outcome, reason, settings, *rest = row
+    before, after, quality, score, similarity, crop, target, target_digest, original, at, recorded, *_ = rest
+    return Record(
+        path=Path(os.fsdecode(path)),
+        identity=Identity(device, inode, size, mtime_ns),
+        outcome=Outcome(outcome),
+        reason=reason,
+        settings=settings or "",
+        digest=digest,
+        before=before,
+        after=after,
+        quality=quality,
+        score=score,
+        similarity=similarity,
+        crop=tuple(json.loads(crop)) if crop else None,
+        target=_loaded(target),
+        target_digest=target_digest,
+        original=Original(original),
+        original_at=_loaded(at),
+        run=run,
+        recorded=recorded,
+    )
+
+
+def _summary(row: tuple[Any, ...], counts: Mapping[Outcome, int], sizes: tuple[int, int]) -> RunSummary:
+    number, started, finished, state, mode, roots, settings = row
+    paths = tuple(Path(root) for root in json.loads(roots))
+    return RunSummary(number, started, finished, state, mode, paths, json.loads(settings), counts, *sizes)
+
+
+def _signed(number: int) -> int:
+    """File numbers of 64 bits without sign, as some systems give, in the signed ones of SQLite."""
+    return number - (1 << 64) if number >= 1 << 63 else number

@@ -1,0 +1,209 @@
+"""How much a decoded photo looks like its original, judged where it looks least like it.
+
+A cheap look at the whole picture finds the places where structure or colour differ most, where text and skin count
+half as much again. Only these crops get the costly perceptual measures, so that a picture of any size takes
+about the same time. What counts is the worst crop, not the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pico_core.tiling import Box
+from pico_library.settings import DEFAULT_DIFFERENCE
+from pico_metrics.lpips import lpips
+from pico_metrics.ms_ssim import LEAST_SIDE, ms_ssim
+from pico_metrics.networks import LEAST_SIDE as LEAST_LPIPS_SIDE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+
+CELL = 16  # pixels a side of what the cheap look tells apart
+CROP = 256  # pixels a side of a crop
+MOST_CROPS = 6
+MOST_FOR_SIMILARITY = 3
+PIXELS_PER_CROP = 500_000
+LARGE_PICTURE = 2_000_000  # pixels; from here the cheap look sees every second pixel of every second row
+LARGEST_BLOCK_ERROR = 24.0  # levels; photographs stay far below it, drawings in strong colours may not
+LEAST_SIMILARITY = 0.80  # MS-SSIM of the worst crop; below this it is another picture
+
+_STRIP = 1024  # rows that the cheap look takes at a time; a multiple of CELL
+_IMPORTANT = 1.5
+_SHARP = 40.0  # standard deviation (levels) of a cell with lettering
+_C2 = (0.03 * 255) ** 2  # as in SSIM
+_C3 = 1000.0  # a colour off by 32 levels counts half
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How much two pictures look alike.
+
+    `difference` is the LPIPS (AlexNet) of the worst crop and `similarity` the least MS-SSIM of a crop; None for
+    pictures too small for them. `block_error` is the largest difference (0..255) between the means of blocks of
+    16 x 16 pixels. `crop` is the box of the worst crop.
+    """
+
+    difference: float | None
+    similarity: float | None
+    block_error: float
+    crop: tuple[int, int, int, int]
+
+    def accepted(self, largest_difference: float = DEFAULT_DIFFERENCE) -> bool:
+        """Whether the picture may stand for the original."""
+        return (
+            self.block_error <= LARGEST_BLOCK_ERROR
+            and (self.difference is None or self.difference <= largest_difference)
+            and (self.similarity is None or self.similarity >= LEAST_SIMILARITY)
+        )
+
+
+def compare(original: Pixels, decoded: Pixels) -> Likeness:
+    """Compare two pictures of one shape, (height, width, 1..4); alpha is left to the caller."""
+    if np.array_equal(original, decoded):
+        whole = _within(Box(0, 0, CROP, CROP), original.shape[:2])
+        return Likeness(0.0, 1.0, 0.0, _corners(whole))
+    one, other = _colours(original), _colours(decoded)
+    boxes = list(_suspects(_badness(one, other), one.shape[:2]))
+    pairs = [(_cut(one, box), _cut(other, box)) for box in boxes]
+    difference, similarity, crop = None, None, boxes[0]
+    if min(pairs[0][0].shape[:2]) >= LEAST_LPIPS_SIDE:
+        difference, crop = max((lpips(a, b, "alex"), box) for (a, b), box in zip(pairs, boxes, strict=True))
+    if min(pairs[0][0].shape[:2]) >= LEAST_SIDE:
+        similarity = min(ms_ssim(a, b) for a, b in pairs[:MOST_FOR_SIMILARITY])
+    return Likeness(difference, similarity, largest_block_error(original, decoded), _corners(crop))
+
+
+def largest_block_error(one: Pixels, other: Pixels) -> float:
+    """Largest difference (0..255) between the means of 16 x 16 pixels; both (height, width, channels).
+
+    A learned codec redraws fine detail, but never moves the mean of a block by much: a wrong tile does.
+    """
+    return max(
+        float(np.abs(_block_means(a) - _block_means(b)).max())
+        for a, b in _strips(one, other, merge_last=True)
+    )
+
+
+def _strips(one: Pixels, other: Pixels, *, merge_last: bool = False) -> Iterator[tuple[Pixels, Pixels]]:
+    """Both pictures in strips of rows, so that the memory taken does not grow with them."""
+    height = one.shape[0]
+    top = 0
+    while top < height:
+        bottom = min(top + _STRIP, height)
+        if merge_last and height - bottom < CELL:
+            bottom = height  # means over a sliver would say little
+        yield one[top:bottom], other[top:bottom]
+        top = bottom
+
+
+def _block_means(pixels: Pixels) -> NDArray[np.float64]:
+    height, width = pixels.shape[:2]
+    # The last block of a row or column takes in the rest: means of slivers would say little.
+    rows = np.arange(0, max(height - CELL + 1, 1), CELL)
+    columns = np.arange(0, max(width - CELL + 1, 1), CELL)
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.uint32), columns, axis=1)
+    heights = np.diff(rows, append=height)
+    widths = np.diff(columns, append=width)
+    areas = heights[:, None, None] * widths[None, :, None]
+    means: NDArray[np.float64] = sums / areas
+    return means
+
+
+def _colours(pixels: Pixels) -> Pixels:
+    """The picture as (height, width, 3), without alpha."""
+    if pixels.shape[2] >= 3:
+        return pixels[..., :3]
+    return np.broadcast_to(pixels[..., :1], (*pixels.shape[:2], 3))
+
+
+def _corners(box: Box) -> tuple[int, int, int, int]:
+    return box.left, box.top, box.right, box.bottom
+
+
+def _cut(pixels: Pixels, box: Box) -> Pixels:
+    return np.ascontiguousarray(pixels[box.top : box.bottom, box.left : box.right])
+
+
+def _badness(one: Pixels, other: Pixels) -> NDArray[np.float64]:
+    """How suspicious each cell of 16 x 16 pixels is, (ceil(height / 16), ceil(width / 16)): higher is worse."""
+    import torch
+
+    step = 2 if one.shape[0] * one.shape[1] >= LARGE_PICTURE else 1
+    with torch.inference_mode():
+        strips = [
+            _strip_badness(a[::step, ::step], b[::step, ::step], CELL // step) for a, b in _strips(one, other)
+        ]
+    return np.concatenate(strips)
+
+
+def _strip_badness(one: Pixels, other: Pixels, cell: int) -> NDArray[np.float64]:
+    import torch
+    from torch.nn.functional import avg_pool2d
+
+    def means(values: Tensor) -> Tensor:
+        size = (min(cell, values.shape[-2]), min(cell, values.shape[-1]))
+        return avg_pool2d(values[None], size, cell, ceil_mode=True, count_include_pad=False)[0]
+
+    a, b = (
+        _luma_and_chroma(torch.from_numpy(np.require(pixels, requirements=("C", "W"))))
+        for pixels in (one, other)
+    )
+    mean_a, mean_b = means(a), means(b)
+    x, y = a[:1], b[:1]
+    variance_a = (means(x * x) - mean_a[:1] ** 2).clamp_(min=0)
+    variance_b = (means(y * y) - mean_b[:1] ** 2).clamp_(min=0)
+    covariance = means(x * y) - mean_a[:1] * mean_b[:1]
+    structure = 1 - (2 * covariance + _C2) / (variance_a + variance_b + _C2)
+    # Where both are nearly flat, what differs is noise of a level or two: nobody sees it.
+    structure *= (variance_a + variance_b) / (variance_a + variance_b + _C2)
+    moved = ((mean_a - mean_b) ** 2).sum(0, keepdim=True)
+    important = (variance_a.sqrt() > _SHARP) | _like_skin(mean_a)
+    badness = (structure + moved / (_C3 + moved)) * torch.where(important, _IMPORTANT, 1.0)
+    result: NDArray[np.float64] = badness[0].double().numpy()
+    return result
+
+
+def _luma_and_chroma(pixels: Tensor) -> Tensor:
+    """Y, Cb and Cr of (height, width, 3), as (3, height, width) of float32; each channel is centred on 0."""
+    import torch
+
+    matrix = torch.tensor([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]])
+    planes = pixels.permute(2, 0, 1).float() - 128
+    return torch.einsum("ij,jhw->ihw", matrix, planes)
+
+
+def _like_skin(means: Tensor) -> Tensor:
+    """Cells with the chroma of skin, light or dark: cheap, and wrong in favour of caution (sand, wood)."""
+    return ((means[1] > -51) & (means[1] < -1) & (means[2] > 5) & (means[2] < 45))[None]
+
+
+def _suspects(badness: NDArray[np.float64], size: tuple[int, int]) -> Iterator[Box]:
+    """The most suspicious crops, the worst first; they do not overlap."""
+    remaining = badness.copy()
+    rows, columns = (min(CROP // CELL, count) for count in remaining.shape)
+    for _ in range(min(1 + size[0] * size[1] // PIXELS_PER_CROP, MOST_CROPS)):
+        sums = np.pad(remaining.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        tall = sums[rows:] - sums[:-rows]
+        totals = tall[:, columns:] - tall[:, :-columns]
+        row, column = (int(i) for i in np.unravel_index(np.argmax(totals), totals.shape))
+        if not np.isfinite(totals[row, column]) or totals[row, column] < 0:
+            return
+        # What was taken must not be taken again, in part neither.
+        remaining[row : row + rows, column : column + columns] = -1e6
+        top, left = row * CELL, column * CELL
+        yield _within(Box(left, top, left + columns * CELL, top + rows * CELL), size)
+
+
+def _within(box: Box, size: tuple[int, int]) -> Box:
+    """The box moved into a picture of (height, width) pixels, or cut off where it is larger."""
+    height, width = size
+    left = max(0, min(box.left, width - (box.right - box.left)))
+    top = max(0, min(box.top, height - (box.bottom - box.top)))
+    return Box(left, top, min(box.right, width), min(box.bottom, height))

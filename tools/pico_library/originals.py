@@ -1,0 +1,231 @@
+"""Originals leave their place, for the Trash, an archive or for good, and come back.
+
+Nothing here decides whether an original may leave: that is the pipeline's, after the .pico file was verified.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from pico_codec.files import partial_file
+from pico_core.errors import PicoError
+from pico_library.faults import Step, reach
+from pico_library.journal import Identity, Original
+
+_CHUNK = 1 << 20
+
+
+class OriginalError(PicoError):
+    """An original could not be moved; it is where it was."""
+
+
+def to_trash(path: Path) -> Path | None:
+    """Move a file to the platform's Trash; return where it lies there, where that can be found out.
+
+    Raises OriginalError.
+    """
+    from send2trash import send2trash
+
+    status = path.stat()
+    try:
+        send2trash(str(path))
+    except OSError as error:
+        msg = f"cannot be moved to the Trash ({error.strerror or error}); use --archive DIR instead"
+        raise OriginalError(msg) from error
+    sync_folder(path.parent)
+    return find_in_trash(path, Identity.of(status))
+
+
+def find_in_trash(path: Path, identity: Identity) -> Path | None:
+    """The newest file in a Trash that came from `path` and has that size and time; None if there is none."""
+    found = []
+    for trash, top in _trashes(path):
+        with contextlib.suppress(OSError):
+            for info in (trash / "info").iterdir():
+                file = trash / "files" / info.name.removesuffix(".trashinfo")
+                if _came_from(info, top) == path and file.is_file():
+                    status = file.stat()
+                    if Identity.of(status).same_content(identity):
+                        found.append((info.stat().st_mtime_ns, file))
+    plain = Path.home() / ".Trash" / path.name  # macOS keeps no such notes
+    if sys.platform == "darwin" and plain.is_file() and Identity.of(plain.stat()).same_content(identity):
+        found.append((0, plain))
+    return max(found)[1] if found else None
+
+
+def to_archive(path: Path, archived: Path) -> Path:
+    """Move a file to another name, which must be free; to another disk it is copied, compared and then removed.
+
+    Raises OriginalError.
+    """
+    try:
+        archived.parent.mkdir(parents=True, exist_ok=True)
+        _move(path, archived)
+    except OSError as error:
+        msg = f"cannot be moved to {archived} ({error.strerror or error})"
+        raise OriginalError(msg) from error
+    return archived
+
+
+def delete(path: Path) -> None:
+    """Remove a file. Raises OriginalError."""
+    try:
+        path.unlink()
+    except OSError as error:
+        msg = f"cannot be removed ({error.strerror})"
+        raise OriginalError(msg) from error
+    sync_folder(path.parent)
+
+
+def bring_back(where: Path, path: Path, kind: Original) -> None:
+    """Move an original from the Trash or the archive back to its place, which must be free. Raises OriginalError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _move(where, path)
+    except OSError as error:
+        msg = f"cannot be moved back from {where} ({error.strerror or error})"
+        raise OriginalError(msg) from error
+    if kind is Original.TRASHED:
+        (where.parent.parent / "info" / f"{where.name}.trashinfo").unlink(missing_ok=True)
+
+
+def free_name(archive: Path, path: Path) -> Path:
+    """Where a file goes in an archive: its absolute path below it, with a number if that name is taken."""
+    wanted = archive.joinpath(path.drive.replace(":", ""), *path.parts[1:])
+    number = 1
+    candidate = wanted
+    while os.path.lexists(candidate):
+        number += 1
+        candidate = wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+    return candidate
+
+
+def digest_of(path: Path) -> bytes:
+    """SHA-256 of a file's bytes. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.digest()
+
+
+def give_name(partial: Path, target: Path) -> None:
+    """Give a finished file its name without ever replacing another, and bring both to the disk.
+
+    Raises FileExistsError. The old name may remain; its owner removes it.
+    """
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and some network disks know no hard links
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        partial.replace(target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what happened to a folder's names last through a power cut, where the system can."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def copy_attributes(source: Path, target: Path) -> None:
+    """Give a file the extended attributes of another. Raises OSError where its disk cannot hold them."""
+    if not hasattr(os, "listxattr"):
+        return
+    for name in _attributes(source):
+        value = os.getxattr(source, name)
+        os.setxattr(target, name, value)
+
+
+def _attributes(path: Path) -> list[str]:
+    try:
+        return [name for name in os.listxattr(path) if name.startswith("user.")]
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return []
+        raise
+
+
+def take_over(source: Path, target: Path, status: os.stat_result) -> None:
+    """Give a file the extended attributes, access rights and times of another, whose status is given.
+
+    Raises OSError with ENOTSUP if only the extended attributes could not be given.
+    """
+    missing = None
+    try:
+        copy_attributes(source, target)
+    except OSError as error:
+        missing = error
+    target.chmod(stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    if missing is not None:
+        raise OSError(errno.ENOTSUP, "extended attributes cannot be kept") from missing
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename, never over another file; or copy to another disk, compare, and only then remove."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        _copy_over(source, target)
+    else:
+        sync_folder(target.parent)
+    source.unlink()
+    sync_folder(source.parent)
+
+
+def _copy_over(source: Path, target: Path) -> None:
+    status = source.stat()
+    with partial_file(target.parent) as partial:
+        with source.open("rb") as stream:
+            shutil.copyfileobj(stream, partial.stream, _CHUNK)
+        partial.sync()
+        with contextlib.suppress(OSError):
+            take_over(source, partial.path, status)
+        if digest_of(partial.path) != digest_of(source):
+            raise OSError(errno.EIO, "the copy differs")
+        give_name(partial.path, target)
+    reach(Step.COPIED)
+
+
+def _trashes(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Trash folders of the freedesktop kind that may hold a file, each with the folder its notes are relative to."""
+    if sys.platform in ("win32", "darwin"):
+        return
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    yield data / "Trash", data
+    top = path.parent
+    while not top.exists() or not os.path.ismount(top):
+        top = top.parent
+    yield top / ".Trash" / str(os.getuid()), top
+    yield top / f".Trash-{os.getuid()}", top
+
+
+def _came_from(info: Path, top: Path) -> Path | None:
+    notes = configparser.RawConfigParser(interpolation=None)
+    try:
+        notes.read_string(info.read_text(errors="surrogateescape"))
+        return top / unquote(notes["Trash Info"]["Path"], errors="surrogateescape")
+    except (OSError, KeyError, configparser.Error):
+        return None

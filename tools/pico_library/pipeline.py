@@ -1,0 +1,397 @@
+"""One photo, from file to verified .pico file, and only then its original out of the way.
+
+The order is the promise: encode, write beside the final place, bring to the disk, have another process read it
+back and compare it with the original, give it its name, note it in the journal, and only then touch the original.
+Wherever this is cut off, the original or a verified .pico file exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pico_codec.cli import explain
+from pico_codec.files import OutputError, PartialFile, partial_file
+from pico_codec.source import Source, Unsuitable, UnsuitableError, read_source
+from pico_core import encode
+from pico_core.errors import OptionError
+from pico_library import extras, originals
+from pico_library.checking import Checked, CheckError
+from pico_library.faults import Step, reach
+from pico_library.journal import Identity, Journal, JournalError, Original, Outcome, Record
+from pico_library.memory import Budget, needed
+from pico_library.reasons import Reason, SkipError
+from pico_library.settings import Mode, Settings
+from pico_library.sidecars import copy_sidecars
+
+if TYPE_CHECKING:
+    from pico_library.likeness import Likeness
+    from pico_library.scan import Photo
+    from pico_library.verifier import Verifier
+
+_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP"})
+_REASONS = {
+    Unsuitable.NOT_A_PICTURE: Reason.NOT_A_PICTURE,
+    Unsuitable.SEVERAL_PICTURES: Reason.ANIMATION,
+    Unsuitable.DEEP: Reason.DEEP,
+    Unsuitable.COLOUR_SPACE: Reason.COLOUR_SPACE,
+}
+ADOPTED = "its .pico file was there already"
+_QUALITY_STEP = 15
+_QUALITY_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a photo; `error` is what made it fail."""
+
+    record: Record
+    error: Exception | None = None
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether the photo failed for want of room, as the next one would."""
+        codes = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        error: BaseException | None = self.error
+        while error is not None:
+            if isinstance(error, OSError) and error.errno in codes:
+                return True
+            error = error.__cause__
+        return False
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A photo at work: its bytes, and the file they came from as it was then."""
+
+    photo: Photo
+    status: os.stat_result
+    content: bytes
+    digest: bytes
+    previous: Record | None
+
+    def record(self, settings: Settings, run: int) -> Record:
+        return Record(
+            path=self.photo.path,
+            identity=Identity.of(self.status),
+            outcome=Outcome.SAVED,
+            settings=settings.decisive,
+            digest=self.digest,
+            before=len(self.content),
+            target=self.photo.target,
+            run=run,
+        )
+
+
+class Pipeline:
+    """Shrinks photos one at a time; may be used by several threads. `run` is the journal's number."""
+
+    def __init__(self, settings: Settings, journal: Journal, verifier: Verifier, run: int) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._verifier = verifier
+        self._run = run
+        self._budget = Budget(settings.max_memory)
+
+    def process(self, photo: Photo) -> Result:
+        """Shrink a photo and note in the journal what became of it.
+
+        No error of the photo's is raised: it is in the result. JournalError is raised.
+        """
+        record, error = self._attempt(photo, self._journal.newest(photo.path))
+        if self._settings.dry_run:
+            return Result(record, error)
+        if record.outcome is Outcome.SAVED and self._settings.mode.lets_go:
+            record, error = self._let_go(record)
+        self._journal.record(record)
+        return Result(record, error)
+
+    def _attempt(self, photo: Photo, previous: Record | None) -> tuple[Record, Exception | None]:
+        """Write the .pico file, or find out why not. The original is only read."""
+        record = Record(
+            path=photo.path,
+            identity=Identity.of(photo.status),
+            outcome=Outcome.SKIPPED,
+            settings=self._settings.decisive,
+            before=photo.status.st_size,
+            run=self._run,
+        )
+        if previous is not None:
+            # A .pico file of ours must not be forgotten because this run could not go on from it.
+            record = replace(record, target=previous.target, target_digest=previous.target_digest)
+        try:
+            return self._shrink(photo, previous), None
+        except SkipError as skip:
+            return replace(record, reason=skip.reason, **_score(skip)), None
+        except JournalError:
+            raise
+        except Exception as error:  # whatever one photo does, the others are still to be shrunk
+            return replace(record, outcome=Outcome.FAILED, reason=explain(error)), error
+
+    def _shrink(self, photo: Photo, previous: Record | None) -> Record:
+        need = needed(photo)
+        if not self._budget.fits(need):
+            raise SkipError(Reason.NO_MEMORY)
+        with self._budget.take(need):
+            job = self._read(photo, previous)
+            record = self._known_already(job)
+            if record is None:
+                source = self._decode(job)
+                record = self._adopt(job) or self._write(job, source)
+        if self._settings.mode is Mode.OUTPUT and not self._settings.dry_run:
+            copy_sidecars(photo)
+        return record
+
+    def _read(self, photo: Photo, previous: Record | None) -> _Job:
+        descriptor = os.open(
+            photo.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise SkipError(Reason.NOT_A_FILE)
+            content = stream.read()
+        if len(content) != status.st_size:
+            raise SkipError(Reason.CHANGING)
+        return _Job(photo, status, content, hashlib.sha256(content).digest(), previous)
+
+    def _decode(self, job: _Job) -> Source:
+        from PIL import Image
+
+        try:
+            source = read_source(job.content)
+        except UnsuitableError as error:
+            raise SkipError(_REASONS[error.reason]) from error
+        except Image.DecompressionBombError as error:
+            raise SkipError(Reason.TOO_LARGE) from error
+        if source.format not in _FORMATS:
+            raise SkipError(Reason.NOT_A_PHOTO)
+        if self._settings.keep_extras:
+            source = extras.with_everything(source, job.content)
+        reason = extras.reason_to_skip(source, job.content)
+        if reason is not None:
+            raise SkipError(reason)
+        return source
+
+    def _known_already(self, job: _Job) -> Record | None:
+        """The record of an earlier run, if original and .pico file are what that run had verified."""
+        earlier = job.previous
+        if earlier is None or earlier.digest != job.digest or earlier.after is None or not self._is_ours(job):
+            return None
+        return replace(
+            earlier,
+            outcome=Outcome.SAVED,
+            reason=None,
+            original=Original.KEPT,
+            original_at=None,
+            identity=Identity.of(job.status),
+            settings=self._settings.decisive,
+            run=self._run,
+        )
+
+    def _is_ours(self, job: _Job) -> bool:
+        """Whether the target holds, byte for byte, what a run of ours had written there."""
+        if (
+            job.previous is None
+            or job.previous.target_digest is None
+            or job.previous.target != job.photo.target
+        ):
+            return False
+        target = job.photo.target
+        return target.is_file() and originals.digest_of(target) == job.previous.target_digest
+
+    def _adopt(self, job: _Job) -> Record | None:
+        """A record for a .pico file that is there already, if it is this photo's; None if there is none.
+
+        So nothing is lost when a run dies before its journal knows, or when the journal itself is lost.
+        """
+        target = job.photo.target
+        if not os.path.lexists(target):
+            return None
+        if self._is_ours(job):
+            # An edited photo, or another one that was given the name: then the .pico file may be all that is left
+            # of the first, and must not be replaced.
+            raise SkipError(Reason.CHANGED_SINCE)
+        try:
+            checked = self._check(job, target)
+        except CheckError as error:
+            raise SkipError(Reason.NAME_TAKEN) from error
+        if not self._accepted(checked):
+            raise SkipError(Reason.NAME_TAKEN)
+        return replace(self._saved(job, target.stat().st_size, checked, None), reason=ADOPTED)
+
+    def _write(self, job: _Job, source: Source) -> Record:
+        if self._settings.dry_run:
+            return replace(
+                job.record(self._settings, self._run),
+                after=len(self._encode(job, source, self._settings.quality)),
+            )
+        target = job.photo.target
+        with _partial_file(target.parent) as partial:
+            reach(Step.OPENED)
+            quality, size, checked = self._write_alike(job, source, partial)
+            self._take_over(job, partial)
+            if Identity.of(job.photo.path.lstat()) != Identity.of(job.status):
+                raise SkipError(Reason.CHANGING)
+            try:
+                originals.give_name(partial.path, target)
+            except FileExistsError as error:
+                raise SkipError(Reason.NAME_TAKEN) from error
+        reach(Step.PUBLISHED)
+        record = self._saved(job, size, checked, quality)
+        self._journal.record(record)
+        return record
+
+    def _write_alike(
+        self, job: _Job, source: Source, partial: PartialFile
+    ) -> tuple[int | None, int, Checked]:
+        """Write the file at the first quality that looks like the original; return quality, size and the check."""
+        likeness: Likeness | None = None
+        for quality in self._qualities():
+            try:
+                data = self._encode(job, source, quality)
+            except SkipError as error:
+                if likeness is None:
+                    raise
+                raise SkipError(
+                    Reason.UNLIKE, likeness
+                ) from error  # what would look alike would save too little
+            reach(Step.ENCODED)
+            partial.stream.seek(0)
+            partial.stream.truncate()
+            partial.stream.write(data)
+            reach(Step.WRITTEN)
+            partial.sync()
+            reach(Step.SYNCED)
+            checked = self._check(job, partial.path)
+            if checked.target_digest != hashlib.sha256(data).digest():
+                msg = "what was written is not what lies on the disk; the disk or its cable may be failing"
+                raise CheckError(msg)
+            reach(Step.VERIFIED)
+            if self._accepted(checked):
+                return (None if self._settings.target_size else quality), len(data), checked
+            likeness = checked.likeness
+        raise SkipError(Reason.UNLIKE, likeness)
+
+    def _qualities(self) -> Iterator[int]:
+        quality = self._settings.quality
+        yield quality
+        if self._settings.target_size is None:
+            for step in range(1, _QUALITY_STEPS + 1):
+                if quality + step * _QUALITY_STEP <= 100:
+                    yield quality + step * _QUALITY_STEP
+
+    def _encode(self, job: _Job, source: Source, quality: int) -> bytes:
+        limit = int((1 - self._settings.min_saving) * len(job.content))
+        if self._settings.target_size is None:
+            data = encode(source.pixels, quality=quality, metadata=source.metadata)
+        else:
+            wanted = self._settings.target_size.of(len(job.content))
+            try:
+                data = encode(source.pixels, target_bytes=wanted, metadata=source.metadata)
+            except OptionError as error:
+                raise SkipError(Reason.NO_FIT) from error
+        if len(data) > limit:
+            raise SkipError(Reason.SMALL_SAVING)
+        return data
+
+    def _check(self, job: _Job, target: Path) -> Checked:
+        checked = self._verifier.check_against(target, job.photo.path, keep_extras=self._settings.keep_extras)
+        if checked.original_digest != job.digest:
+            raise SkipError(Reason.CHANGING)
+        return checked
+
+    def _accepted(self, checked: Checked) -> bool:
+        return checked.likeness is not None and checked.likeness.accepted(self._settings.max_difference)
+
+    def _saved(self, job: _Job, size: int, checked: Checked, quality: int | None) -> Record:
+        likeness = checked.likeness
+        assert likeness is not None
+        return replace(
+            job.record(self._settings, self._run),
+            after=size,
+            quality=quality,
+            score=likeness.difference,
+            similarity=likeness.similarity,
+            crop=likeness.crop,
+            target_digest=checked.target_digest,
+        )
+
+    def _take_over(self, job: _Job, partial: PartialFile) -> None:
+        """Give the file the times of the original, by which libraries sort, and let no one else read it."""
+        try:
+            originals.take_over(job.photo.path, partial.path, job.status)
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise
+            if self._settings.mode.lets_go:
+                raise SkipError(Reason.ATTRIBUTES) from error
+
+    def _let_go(self, record: Record) -> tuple[Record, Exception | None]:
+        """Move the original away; the journal knows before and after. If that fails it stays, and so says the record.
+
+        An error in between leaves the record "leaving": the next run finds out where the original is.
+        """
+        path, mode = record.path, self._settings.mode
+        at = None
+        if mode is Mode.ARCHIVE and self._settings.archive is not None:
+            at = originals.free_name(self._settings.archive, path)
+        current = record
+        try:
+            if not _may_leave(record):
+                return record, None
+            current = record.with_original(Original.LEAVING, at)
+            self._journal.record(current)
+            reach(Step.RECORDED)
+            done = _moved(path, current, mode)
+            reach(Step.MOVED)
+        except JournalError:
+            raise
+        except originals.OriginalError as error:
+            return replace(record, outcome=Outcome.FAILED, reason=explain(error)), error
+        except Exception as error:
+            return replace(current, outcome=Outcome.FAILED, reason=explain(error)), error
+        return done, None
+
+
+def _may_leave(record: Record) -> bool:
+    """Whether the original is still the file that was verified, and the .pico file still what was verified."""
+    if record.target is None or Identity.of(record.path.lstat()) != record.identity:
+        return False
+    return originals.digest_of(record.target) == record.target_digest
+
+
+def _moved(path: Path, record: Record, mode: Mode) -> Record:
+    if mode is Mode.REPLACE:
+        return record.with_original(Original.TRASHED, originals.to_trash(path))
+    if mode is Mode.ARCHIVE and record.original_at is not None:
+        return record.with_original(Original.ARCHIVED, originals.to_archive(path, record.original_at))
+    originals.delete(path)
+    return record.with_original(Original.DELETED)
+
+
+@contextlib.contextmanager
+def _partial_file(folder: Path) -> Iterator[PartialFile]:
+    """Open the partial file before anything is encoded, so that a folder without access costs no time."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = stack.enter_context(partial_file(folder))
+        except OSError as error:
+            msg = f"cannot write in {folder} ({error.strerror}); choose another folder with --output"
+            raise OutputError(msg) from error
+        yield partial
+
+
+def _score(skip: SkipError) -> dict[str, Any]:
+    likeness = skip.likeness
+    if likeness is None:
+        return {}
+    return {"score": likeness.difference, "similarity": likeness.similarity, "crop": likeness.crop}

@@ -1,0 +1,74 @@
+"""Where pico-library keeps its own files: the journal and its lock in the data folder, settings in another."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import platformdirs
+
+from pico_core.errors import PicoError
+
+VARIABLE = "PICO_LIBRARY_HOME"  # a folder for both, instead of the platform's
+_NAME = "pico-library"
+_NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.rclone"}
+)
+
+
+class PlaceError(PicoError):
+    """A folder that pico-library needs for itself cannot be used."""
+
+
+def data_folder() -> Path:
+    """The folder of the journal, created if need be. Raises PlaceError, also for a network disk."""
+    folder = _own(platformdirs.user_data_path(_NAME, appauthor=False))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder}: cannot be created ({error.strerror}); set {VARIABLE} to a folder of yours"
+        raise PlaceError(msg) from error
+    kind = file_system(folder)
+    if kind in _NETWORK:
+        msg = f"{folder}: lies on a network disk ({kind}), where a journal breaks; set {VARIABLE} to a local folder"
+        raise PlaceError(msg)
+    return folder
+
+
+def journal_file() -> Path:
+    """The journal's file. Raises PlaceError."""
+    return data_folder() / "journal.sqlite3"
+
+
+def lock_file() -> Path:
+    """The file that a run at work has locked. Raises PlaceError."""
+    return data_folder() / "run.lock"
+
+
+def config_file() -> Path:
+    """The settings' file, which need not exist."""
+    return _own(platformdirs.user_config_path(_NAME, appauthor=False)) / "config.toml"
+
+
+def file_system(path: Path) -> str | None:
+    """The kind of file system that holds `path`, such as `ext4` or `nfs`; None where the system does not tell."""
+    if not sys.platform.startswith("linux"):
+        return None
+    best, kind = "", None
+    place = str(path.resolve())
+    try:
+        lines = Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, mounted, its_kind, *_ = line.split(" ")
+        point = mounted.replace("\\040", " ").rstrip("/") + "/"
+        if (place + "/").startswith(point) and len(point) >= len(best):
+            best, kind = point, its_kind
+    return kind
+
+
+def _own(usual: Path) -> Path:
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen) if chosen else usual

@@ -1,0 +1,107 @@
+"""What a run has to do: the photos that were found, less those that the journal knows to be done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pico_codec.files import remove_leftovers
+from pico_library import originals
+from pico_library.journal import Identity, Journal, Original, Outcome, Record, Seen
+from pico_library.reasons import TRANSIENT
+from pico_library.scan import Choice, Found, Photo, scan
+from pico_library.settings import Mode, Settings
+
+
+@dataclass
+class Plan:
+    """What is to be done. `unchanged` photos are as an earlier run left them; `absent` ones are not to be found."""
+
+    photos: list[Photo]
+    found: Found
+    unchanged: int = 0
+    absent: int = 0
+    new_skips: list[Record] = field(default_factory=list)
+
+
+def make_plan(roots: Sequence[Path], choice: Choice, settings: Settings, journal: Journal) -> Plan:
+    """Look through the library and the journal. Nothing is changed."""
+    known = journal.seen()
+    found = scan(roots, choice)
+    plan = Plan([], found)
+    for photo in found.photos:
+        record = known.get(photo.key)
+        if record is not None and _is_done(photo, record, settings):
+            plan.unchanged += 1
+        else:
+            plan.photos.append(photo)
+    nowhere = Identity(0, 0, 0, 0)
+    for skipped in found.skipped:
+        record = known.get(str(skipped.path))
+        if record is None or (record.outcome != Outcome.SAVED and record.reason != skipped.reason):
+            plan.new_skips.append(Record(skipped.path, nowhere, Outcome.SKIPPED, skipped.reason))
+    plan.absent = _count_absent(roots, found, known)
+    return plan
+
+
+def finish_interrupted(journal: Journal, modes: Mapping[int, str]) -> None:
+    """Find out what became of originals that were leaving when a run was cut off, and note it.
+
+    An original that is still there counts as kept, and the half-made copy of it goes. One whose disk is away is
+    left for later. `modes` are those of the runs.
+    """
+    for record in journal.leaving():
+        if record.original_at is not None:
+            remove_leftovers(record.original_at.parent)
+        if not record.path.parent.is_dir():
+            continue
+        gone = _where_it_went(replace(record, outcome=Outcome.SAVED, reason=None), modes.get(record.run, ""))
+        if not record.path.is_file():
+            journal.record(gone)
+        elif Identity.of(record.path.stat()).same_content(record.identity) or gone.original_at is None:
+            _remove_second_copy(record)
+            journal.record(record.with_original(Original.KEPT))
+        else:
+            journal.record(gone)  # another file has taken the name since
+
+
+def _is_done(photo: Photo, record: Seen, settings: Settings) -> bool:
+    status = photo.status
+    if (record.size, record.mtime_ns) != (status.st_size, status.st_mtime_ns):
+        return False
+    if record.outcome == Outcome.SAVED:
+        return photo.target_exists and record.target == photo.key_of_target and not settings.mode.lets_go
+    if record.outcome == Outcome.SKIPPED:
+        return record.reason not in TRANSIENT and record.settings == settings.decisive
+    return False
+
+
+def _count_absent(roots: Sequence[Path], found: Found, known: Mapping[str, Seen]) -> int:
+    """How many photos whose original should be there are not, under roots where nothing at all was found."""
+    if found.photos or found.skipped:
+        return 0
+    bases = [str(root.resolve()) + os.sep for root in roots]
+    return sum(
+        record.outcome == Outcome.SAVED and any(path.startswith(base) for base in bases)
+        for path, record in known.items()
+    )
+
+
+def _remove_second_copy(record: Record) -> None:
+    copy = record.original_at
+    if copy is None or not copy.is_file() or record.digest is None:
+        return
+    if originals.digest_of(copy) == record.digest == originals.digest_of(record.path):
+        copy.unlink()
+        originals.sync_folder(copy.parent)
+
+
+def _where_it_went(record: Record, mode: str) -> Record:
+    if mode == Mode.DELETE:
+        return record.with_original(Original.DELETED)
+    if record.original_at is not None:
+        there = record.original_at.is_file()
+        return record.with_original(Original.ARCHIVED, record.original_at) if there else record
+    return record.with_original(Original.TRASHED, originals.find_in_trash(record.path, record.identity))

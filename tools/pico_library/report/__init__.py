@@ -1,0 +1,1 @@
+"""What runs saved, for people and programs: facts from the journal, and a web page made of them."""

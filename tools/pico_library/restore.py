@@ -1,0 +1,115 @@
+""".pico files back into JPEG, PNG or WebP files, with every byte of metadata, dates and access rights."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pico_codec.convert import picture_bytes
+from pico_codec.files import OutputError, partial_file, remove_leftovers
+from pico_codec.source import read_source
+from pico_core import Extra, Metadata, PicoFile
+from pico_core.errors import CorruptError
+from pico_library import extras, originals
+from pico_library.checking import read_from_disk
+from pico_library.scan import PHOTO_EXTENSIONS, PICO_EXTENSION
+
+FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
+_KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A file that was written; `lost` names what its format could not take."""
+
+    target: Path
+    lost: Sequence[str]
+
+
+def find(roots: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """The .pico files among the roots and in the folders below them, each with the root that it belongs to."""
+    for root in roots:
+        if not root.is_dir():
+            yield root.parent.resolve() / root.name, root.parent.resolve()
+            continue
+        base = root.resolve()
+        for folder, below, names in os.walk(base):
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            for name in sorted(names):
+                if name.lower().endswith(PICO_EXTENSION) and not name.startswith("."):
+                    yield Path(folder, name), base
+
+
+def name_of(pico: Path, extension: str | None) -> str:
+    """The name of the picture: `IMG.jpg` from `IMG.jpg.pico`, or with another extension (`png`)."""
+    stem = pico.name[: -len(PICO_EXTENSION)]
+    known = Path(stem).suffix.lower() in PHOTO_EXTENSIONS
+    if extension is None:
+        return stem if known else f"{stem}.jpg"
+    return f"{Path(stem).stem if known else stem}.{extension}"
+
+
+def restore(pico: Path, target: Path) -> Restored:
+    """Write the picture of a .pico file, which stays. An existing target is an OutputError, never replaced.
+
+    The file has its name only after it was read back and its metadata compared. Raises FILE_ERRORS.
+    """
+    if os.path.lexists(target):
+        msg = f"{target} exists already; move it away, or choose another folder with --output"
+        raise OutputError(msg)
+    kind = _KINDS[target.suffix.lower()]
+    status = pico.stat()
+    with PicoFile(read_from_disk(pico), max_pixels=None) as file:
+        file.verify()
+        metadata = file.metadata
+        data, left, lost = picture_bytes(file.decode(), metadata, kind)
+    data, left = _with_extras(data, left, kind)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target.parent)
+    with partial_file(target.parent) as partial:
+        partial.stream.write(data)
+        partial.sync()
+        _check(read_from_disk(partial.path), metadata, left, lost)
+        with contextlib.suppress(OSError):
+            originals.take_over(pico, partial.path, status)
+        try:
+            originals.give_name(partial.path, target)
+        except FileExistsError as error:
+            msg = f"{target} exists already; move it away, or choose another folder with --output"
+            raise OutputError(msg) from error
+    return Restored(target, (*lost, *(extra.name for extra in left)))
+
+
+def _with_extras(data: bytes, left: list[Extra], kind: str) -> tuple[bytes, list[Extra]]:
+    if kind == "JPEG":
+        return extras.repair_multi_picture(data), left
+    return (extras.into_png if kind == "PNG" else extras.into_webp)(data, left)
+
+
+def _check(data: bytes, metadata: Metadata, left: Sequence[Extra], lost: Sequence[str]) -> None:
+    """Compare the metadata that should be in a file with those that are. Raises CorruptError."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None  # its pixels were in our hands a moment ago
+    try:
+        source = extras.with_everything(read_source(data), data)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    found = source.metadata
+    wanted = [
+        ("EXIF", metadata.exif, found.exif),
+        ("XMP", metadata.xmp, found.xmp),
+        ("ICC profile", metadata.icc, found.icc),
+    ]
+    for name, before, after in wanted:
+        if name not in lost and before != after:
+            msg = f"the {name} read back differs; the file was discarded"
+            raise CorruptError(msg)
+    missing = {extra.name for extra in metadata.extras} - {extra.name for extra in (*found.extras, *left)}
+    if missing:
+        msg = f"{', '.join(sorted(missing))} did not come back; the file was discarded"
+        raise CorruptError(msg)

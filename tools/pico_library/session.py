@@ -1,0 +1,136 @@
+"""A run, for whoever drives it: the command `shrink` once, or a watcher for as long as it lives.
+
+with open_session(settings, wait=False) as session:
+    plan = session.plan(roots, choice)
+    for result in session.process(plan, jobs=2):
+        ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pico_codec.files import remove_leftovers
+from pico_core.errors import PicoError
+from pico_library import places
+from pico_library.journal import Journal
+from pico_library.pipeline import Pipeline, Result
+from pico_library.plan import Plan, finish_interrupted, make_plan
+from pico_library.scan import Choice, Photo
+from pico_library.settings import Settings
+from pico_library.verifier import Verifier
+
+
+class BusyError(PicoError):
+    """Another run is at work with the same journal."""
+
+
+class Session:
+    """A run at work. It is given a number by the journal when the first photo is processed."""
+
+    def __init__(self, settings: Settings, journal: Journal, verifier: Verifier) -> None:
+        self.settings = settings
+        self.journal = journal
+        self.run: int | None = None
+        self._verifier = verifier
+        self._roots: Sequence[Path] = ()
+        self._state = "finished"
+
+    def plan(self, roots: Sequence[Path], choice: Choice) -> Plan:
+        """Find out what there is to do, after finishing what a run that was cut off had begun."""
+        self._roots = roots
+        if not self.settings.dry_run and self.journal.leaving():
+            modes = {run.number: run.mode for run in self.journal.runs()}
+            finish_interrupted(self.journal, modes)
+        plan = make_plan(roots, choice, self.settings, self.journal)
+        if not self.settings.dry_run:
+            for folder in plan.found.folders:
+                remove_leftovers(folder)
+        return plan
+
+    def process(self, plan: Plan, jobs: int = 1) -> Iterator[Result]:
+        """Shrink the photos of a plan, `jobs` at a time, and yield what became of each, in the order of finishing.
+
+        Ends early when the disk is full. When the caller stops iterating, photos at work are finished first.
+        """
+        if not plan.photos:
+            return
+        self._verifier.start()
+        pipeline = self._pipeline(plan)
+        waiting = iter(plan.photos)
+        with ThreadPoolExecutor(max(1, jobs), "photo") as pool:
+            at_work: set[Future[Result]] = set()
+            try:
+                while True:
+                    for photo in _take(waiting, jobs - len(at_work)):
+                        at_work.add(pool.submit(pipeline.process, photo))
+                    if not at_work:
+                        return
+                    done, at_work = wait(at_work, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        result = future.result()
+                        yield result
+                        if result.disk_is_full:
+                            waiting = iter(())
+            except BaseException:
+                self._state = "interrupted"
+                raise
+
+    def _pipeline(self, plan: Plan) -> Pipeline:
+        if self.settings.dry_run:
+            return Pipeline(self.settings, self.journal, self._verifier, 0)
+        if self.run is None:
+            kept = {name: str(value) for name, value in asdict(self.settings).items() if value is not None}
+            self.run = self.journal.start_run(self.settings.mode, self._roots, kept)
+        self.journal.record(*(replace(record, run=self.run) for record in plan.new_skips))
+        return Pipeline(self.settings, self.journal, self._verifier, self.run)
+
+    def finish(self) -> None:
+        """Note in the journal that the run has ended."""
+        if self.run is not None:
+            self.journal.finish_run(self.run, self._state)
+
+
+@contextlib.contextmanager
+def open_session(settings: Settings, *, wait: bool = False) -> Iterator[Session]:
+    """Begin a run; with `wait`, after any other run has ended. Raises BusyError, PlaceError, JournalError."""
+    with alone(wait=wait), Journal(places.journal_file()) as journal, Verifier() as verifier:
+        session = Session(settings, journal, verifier)
+        try:
+            yield session
+        except BaseException:
+            session._state = "interrupted"
+            raise
+        finally:
+            session.finish()
+
+
+@contextlib.contextmanager
+def alone(*, wait: bool = False) -> Iterator[None]:
+    """Keep other runs with the same journal out. Raises BusyError if there is one, unless `wait`."""
+    file = places.lock_file()
+    lock = FileLock(file, timeout=-1 if wait else 0)
+    note = file.with_suffix(".pid")
+    try:
+        lock.acquire()
+    except Timeout as error:
+        who = note.read_text().strip() if note.exists() else "?"
+        msg = f"another run is at work (process {who}); let it finish, or say --wait to wait for it"
+        raise BusyError(msg) from error
+    try:
+        note.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        lock.release()
+
+
+def _take(photos: Iterator[Photo], count: int) -> Iterator[Photo]:
+    for _, photo in zip(range(count), photos, strict=False):
+        yield photo

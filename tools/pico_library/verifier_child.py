@@ -1,0 +1,54 @@
+"""The verifier's own process: answers one question a line, until its standard input ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pico_codec.cli import explain
+from pico_library.checking import Checked, CheckError, check_against, check_whole
+
+
+def main() -> int:
+    """Answer questions, each a JSON object on a line, with one JSON object on a line."""
+    # Ctrl-C reaches every process of the terminal; it is for the other one to decide what to finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    # Whatever a library prints must not end up between the answers.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        for line in sys.stdin:
+            answers.write(json.dumps(answer(json.loads(line))) + "\n")
+            answers.flush()
+    return 0
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what the question asks for; any error becomes part of the answer."""
+    target = Path(question["target"])
+    try:
+        if question["original"] is None:
+            return _said(check_whole(target))
+        return _said(check_against(target, Path(question["original"]), keep_extras=question["keep_extras"]))
+    except Exception as error:  # one photo's trouble must not end the verifier
+        kind = "check" if isinstance(error, CheckError) else "other"
+        return {"error": explain(error), "kind": kind}
+
+
+def _said(checked: Checked) -> dict[str, Any]:
+    return {
+        "target_digest": checked.target_digest.hex(),
+        "original_digest": checked.original_digest.hex() if checked.original_digest else None,
+        "likeness": asdict(checked.likeness) if checked.likeness else None,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
