@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from pico_core import (
     encode,
 )
 from pico_core.container import Coder
+from pico_core.preview import make_preview
 
 Pixels = NDArray[np.uint8]
 
@@ -291,3 +293,19 @@ def test_everything_raised_is_a_pico_error() -> None:
     errors = [getattr(pico_core, name) for name in pico_core.__all__ if name.endswith("Error")]
     assert len(errors) >= 12
     assert all(issubclass(error, PicoError) for error in errors)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_preview_looks_like_the_picture(photo: Pixels, channels: int) -> None:
+    large = np.tile(photo, (4, 4, 1))[:2071, :2333]
+    opaque = np.full((*large.shape[:2], 1), 255, np.uint8)
+    pixels = {1: large[..., :1], 3: large}.get(channels)
+    if pixels is None:
+        pixels = np.concatenate([large[..., : channels - 1], opaque], axis=2)
+    content = make_preview(pixels)
+    assert content is not None
+    with Image.open(io.BytesIO(content)) as preview:
+        assert max(preview.size) == 320
+        shown = np.asarray(preview.convert("RGB"))
+    whole = Image.fromarray(large if channels > 2 else large[..., 0]).convert("RGB")
+    assert psnr(shown, np.asarray(whole.resize(shown.shape[1::-1], Image.Resampling.BOX))) > 24
