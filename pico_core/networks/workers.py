@@ -1,8 +1,9 @@
 """Threads that run the networks, each on a tile of its own with one thread of arithmetic.
 
-The obvious alternative, one tile at a time with all cores inside every convolution, is as fast on an idle
+The obvious alternative, one tile at a time with all cores inside every convolution, is about as fast on an idle
 machine but meets at a barrier a hundred times per tile: as soon as another program wants a core, every
-barrier waits for the scheduler, and tiles took up to 40 times longer. Workers never wait for each other.
+barrier may wait for the scheduler. Workers never wait for each other. What was and what was not measured of
+this: docs/decisions/0005-one-worker-one-tile.md.
 """
 
 from __future__ import annotations
