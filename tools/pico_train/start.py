@@ -17,6 +17,7 @@ from pico_core.networks.model import Architecture, PicoModel
 
 from . import checkpoint, prototype
 from .config import Config
+from .widening import widen_latents
 
 LambdaRange = tuple[float, float]
 
@@ -107,20 +108,22 @@ def _from_prototype(path: Path) -> Start:
 def starting_weights(start: Start, config: Config, path: Path) -> dict[str, Tensor]:
     """Weights, read from `path`, for a run of this config, their level gains moved to its range of lambda.
 
-    Where nothing says what range the weights were trained for, `rate.init_lambda` does, or it is taken to be the
-    config's. Raises OptionError if the architectures differ.
+    A model with fewer latent channels than the config asks for gets more of them, if its context is `grid`. Where
+    nothing says what range the weights were trained for, `rate.init_lambda` does, or it is taken to be the config's.
+    Raises OptionError if the architectures differ.
     """
     architecture = architecture_of(config)
     wanted = PicoModel(architecture).state_dict()
-    if problems := [
-        n for n, t in wanted.items() if n not in start.state or start.state[n].shape[1:] != t.shape[1:]
-    ]:
+    state = start.state
+    if architecture.latent > start.architecture.latent and architecture.context == "grid":
+        state = widen_latents({name: state[name] for name in wanted if name in state}, architecture.latent)
+    if problems := [n for n, t in wanted.items() if n not in state or state[n].shape[1:] != t.shape[1:]]:
         msg = f"the weights of {path} do not fit the config's architecture: {problems[0]} is missing or of another size"
         raise OptionError(msg)
     target = (config.rate.lambda_low, config.rate.lambda_high)
     known = config.rate.init_lambda
     source = (known[0], known[1]) if len(known) == 2 else start.lambda_range or target
-    return move_levels({name: start.state[name] for name in wanted}, source, target, architecture.levels)
+    return move_levels({name: state[name] for name in wanted}, source, target, architecture.levels)
 
 
 def move_levels(
