@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -98,3 +100,25 @@ def test_integer_scale_path_chooses_what_the_float_network_would(model: PicoMode
     got = path.table_indices(z).astype(float)
     assert np.abs(got - wanted).max() < 0.5 + 0.05
     assert np.unique(got).size > 10
+
+
+@torch.no_grad()
+def test_default_model_takes_at_most_11_000_multiplications_a_pixel_on_either_side() -> None:
+    side = 256
+    model = PicoModel().eval()
+    taken = dict.fromkeys(dict(model.named_children()), 0)
+
+    def counter(part: str) -> Callable[[torch.nn.Module, object, torch.Tensor], None]:
+        def count(convolution: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+            assert isinstance(convolution, torch.nn.Conv2d)
+            taken[part] += output.numel() * convolution.weight[0].numel()
+
+        return count
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(counter(name.partition(".")[0]))
+    model(torch.zeros(1, 3, side, side), torch.tensor([3.0]))
+    context = sum(count for part, count in taken.items() if part not in ("encoder", "decoder"))
+    assert 0 < (taken["encoder"] + context) / side**2 <= 11_000
+    assert 0 < (taken["decoder"] + context) / side**2 <= 11_000
