@@ -65,7 +65,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@echo "Installing what the tests need ..."
-	@$(PIP_INSTALL) --no-build-isolation --editable ".[test,bench]"
+	@$(PIP_INSTALL) --no-build-isolation --editable ".[test,bench,dask,study]"
 	@touch $@
 
 clean:

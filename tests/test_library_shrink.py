@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pico_codec.source import read_source_file
 from pico_core import PicoFile
 from pico_library.cli import main
 from pico_library.journal import Identity, Outcome, Record
+from pico_library.reasons import Reason
 from pico_library.scan import scan
 from pico_library.table import MOST_ROWS, savings_table, size
 
@@ -90,6 +92,17 @@ def test_dry_run_writes_nothing_and_tells_the_same(library: Path, capsys: pytest
     assert "Nothing was written" in forecast
     assert main(["shrink", str(library)]) == 0
     assert capsys.readouterr().out.splitlines()[:6] == forecast.splitlines()[:6]
+
+
+def test_dry_run_leaves_out_what_would_not_look_alike(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["shrink", "--json", "--max-difference", "0.001", str(library)]
+    assert main([*asked, "--dry-run"]) == 0
+    forecast = json.loads(capsys.readouterr().out)
+    assert main(asked) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == forecast["skipped"]
+    assert str(Reason.UNLIKE) in forecast["skipped"]
 
 
 def test_second_run_does_nothing(library: Path, capsys: pytest.CaptureFixture[str]) -> None:

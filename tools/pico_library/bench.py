@@ -3,7 +3,8 @@
 Prints the time of a second run over a library that an earlier run has shrunk; how long the look at a photo takes in
 units of its encoding; and how long a whole run takes in units of the codec's own work on the same photos (encoding,
 and decoding for the check). With `--memory` instead, what one photo at work takes at two sizes, both processes
-together (needs psutil).
+together. With `--first` instead, how soon a run over so many photos has its first result, beside what it takes
+anyone to import torch.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def main() -> int:
     parser.add_argument("--photos", type=int, default=6, help="for the other two measurements")
     parser.add_argument("--megapixels", type=float, default=12.0, help="of each of these photos")
     parser.add_argument("--memory", action="store_true", help="measure memory instead")
+    parser.add_argument("--first", type=int, metavar="N", help="measure the first result of N photos instead")
     parser.add_argument("source", type=Path, nargs="+", help="photos to make them from")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -36,6 +38,13 @@ def main() -> int:
                 place = Path(folder, f"{megapixels:g}")
                 enlarge(arguments.source, place, 1, megapixels)
                 print(f"{megapixels:g} megapixels: {peak_memory(place) / 1e6:,.0f} MB")
+            return 0
+        if arguments.first:
+            photos = enlarge(arguments.source, Path(folder, "large"), 1, arguments.megapixels)
+            first, importing = first_result(photos[0], arguments.first), import_seconds()
+            print(
+                f"first of {arguments.first:,} photos after {first:.1f} s; importing torch takes {importing:.1f} s"
+            )
             return 0
         seconds = second_run(Path(folder, "many"), arguments.files)
         print(f"second run over {arguments.files:,} photos: {seconds:.2f} s")
@@ -75,11 +84,40 @@ def second_run(folder: Path, count: int) -> float:
     return time.monotonic() - started
 
 
+def first_result(photo: Path, count: int) -> float:
+    """Seconds from the start of the command to the first .pico file, in a folder of so many copies of a photo."""
+    import shutil
+    import signal
+    import subprocess
+
+    folder = photo.parent / "many"
+    folder.mkdir()
+    for number in range(count):
+        shutil.copyfile(photo, folder / f"IMG_{number:05}.jpg")
+    command = [sys.executable, "-m", "pico_library", "shrink", str(folder)]
+    started = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while run.poll() is None and not any(folder.glob("*.pico")):
+            time.sleep(0.02)
+        spent = time.monotonic() - started
+        run.send_signal(signal.SIGINT)
+    return spent
+
+
+def import_seconds() -> float:
+    """Seconds that a process takes to start and to import torch: a lower bound for whatever uses the networks."""
+    import subprocess
+
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    return time.monotonic() - started
+
+
 def peak_memory(folder: Path) -> int:
     """The most bytes that the processes of a run over a folder hold at once."""
     import subprocess
 
-    import psutil  # type: ignore[import-untyped, unused-ignore]
+    import psutil
 
     command = [sys.executable, "-m", "pico_library", "shrink", "--jobs", "1", str(folder)]
     most = 0

@@ -48,18 +48,33 @@ def check_against(target: Path, original: Path, *, keep_extras: bool = False) ->
 
     Whether the look is good enough is left to the caller. Raises CheckError and FILE_ERRORS.
     """
-    content = read_from_disk(original)
-    try:
-        source = read_source(content)
-    except UnsuitableError as error:
-        msg = f"the original cannot be read again ({error.reason}); see that nothing else changes it"
-        raise CheckError(msg) from error
-    if keep_extras:
-        source = extras.with_everything(source, content)
-    digest = hashlib.sha256(content).digest()
-    del content
-    data = read_from_disk(target)
-    return Checked(hashlib.sha256(data).digest(), digest, _compare(data, source))
+    expected = Expected.of(read_from_disk(original), keep_extras=keep_extras)
+    return check_data(read_from_disk(target), expected)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a .pico file has to give back, and the SHA-256 of the original that it was made from."""
+
+    source: Source
+    digest: bytes
+
+    @classmethod
+    def of(cls, content: bytes, *, keep_extras: bool) -> Expected:
+        """What an original of these bytes holds. Raises CheckError and FILE_ERRORS."""
+        try:
+            source = read_source(content)
+        except UnsuitableError as error:
+            msg = f"the original cannot be read again ({error.reason}); see that nothing else changes it"
+            raise CheckError(msg) from error
+        if keep_extras:
+            source = extras.with_everything(source, content)
+        return cls(source, hashlib.sha256(content).digest())
+
+
+def check_data(data: bytes, expected: Expected) -> Checked:
+    """Check the bytes of a .pico file, as `check_against` does. Raises CheckError and FILE_ERRORS."""
+    return Checked(hashlib.sha256(data).digest(), expected.digest, _compare(data, expected.source))
 
 
 def _compare(data: bytes, source: Source) -> Likeness:

@@ -22,10 +22,13 @@ class _Command(NamedTuple):
 
 _COMMANDS = {
     "shrink": _Command("write a .pico file for every photo"),
+    "watch": _Command("shrink photos as they appear in folders"),
     "restore": _Command("make JPEG, PNG or WebP pictures from .pico files again"),
     "undo": _Command("take a run back: originals return, the .pico files it wrote go"),
     "verify": _Command("check .pico files, with or without their originals"),
     "report": _Command("what was saved: as a table, JSON, CSV or a web page"),
+    "view": _Command("show .pico files as a gallery in the web browser"),
+    "desktop": _Command("let file managers know .pico files, with thumbnails"),
     "status": _Command("what the journal knows in all"),
     "history": _Command("every run there was"),
     "config": _Command("the settings in force, and where they come from"),

@@ -6,6 +6,8 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from pico_library.scan import Photo
 
@@ -20,13 +22,21 @@ def needed(photo: Photo) -> int:
 
     A file that Pillow cannot open needs none: what is wrong with it is said when it is read.
     """
-    from PIL import Image
-
     try:
         if not stat.S_ISREG(photo.path.lstat().st_mode):
             return 0
-        with Image.open(photo.path) as im:
-            return BYTES_PER_PIXEL * im.width * im.height + 4 * photo.status.st_size
+    except OSError:
+        return 0
+    return needed_by(photo.path, photo.status.st_size)
+
+
+def needed_by(file: Path | IO[bytes], size: int) -> int:
+    """As `needed`, for a picture file of `size` bytes."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as im:
+            return BYTES_PER_PIXEL * im.width * im.height + 4 * size
     except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError):
         return 0
 

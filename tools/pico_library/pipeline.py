@@ -15,37 +15,35 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pico_codec.cli import explain
 from pico_codec.files import OutputError, PartialFile, partial_file
-from pico_codec.source import Source, Unsuitable, UnsuitableError, read_source
-from pico_core import encode
-from pico_core.errors import OptionError
-from pico_library import extras, originals
+from pico_codec.source import Source
+from pico_library import originals
 from pico_library.checking import Checked, CheckError
 from pico_library.faults import Step, reach
 from pico_library.journal import Identity, Journal, JournalError, Original, Outcome, Record
 from pico_library.memory import Budget, needed
 from pico_library.reasons import Reason, SkipError
 from pico_library.settings import Mode, Settings
+from pico_library.shrinking import (
+    ADOPTED,
+    encode_alike,
+    is_accepted,
+    is_ours,
+    known_again,
+    saved,
+    skipped,
+    to_source,
+    tried_out,
+    untouched,
+)
 from pico_library.sidecars import copy_sidecars
 
 if TYPE_CHECKING:
-    from pico_library.likeness import Likeness
     from pico_library.scan import Photo
     from pico_library.verifier import Verifier
-
-_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP"})
-_REASONS = {
-    Unsuitable.NOT_A_PICTURE: Reason.NOT_A_PICTURE,
-    Unsuitable.SEVERAL_PICTURES: Reason.ANIMATION,
-    Unsuitable.DEEP: Reason.DEEP,
-    Unsuitable.COLOUR_SPACE: Reason.COLOUR_SPACE,
-}
-ADOPTED = "its .pico file was there already"
-_QUALITY_STEP = 15
-_QUALITY_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -123,13 +121,11 @@ class Pipeline:
             before=photo.status.st_size,
             run=self._run,
         )
-        if previous is not None:
-            # A .pico file of ours must not be forgotten because this run could not go on from it.
-            record = replace(record, target=previous.target, target_digest=previous.target_digest)
+        record = untouched(record, previous)
         try:
             return self._shrink(photo, previous), None
         except SkipError as skip:
-            return replace(record, reason=skip.reason, **_score(skip)), None
+            return skipped(record, skip), None
         except JournalError:
             raise
         except Exception as error:  # whatever one photo does, the others are still to be shrunk
@@ -143,69 +139,29 @@ class Pipeline:
             job = self._read(photo, previous)
             record = self._known_already(job)
             if record is None:
-                source = self._decode(job)
+                source = to_source(job.content, self._settings)
                 record = self._adopt(job) or self._write(job, source)
         if self._settings.mode is Mode.OUTPUT and not self._settings.dry_run:
             copy_sidecars(photo)
         return record
 
     def _read(self, photo: Photo, previous: Record | None) -> _Job:
-        descriptor = os.open(
-            photo.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise SkipError(Reason.NOT_A_FILE)
-            content = stream.read()
-        if len(content) != status.st_size:
-            raise SkipError(Reason.CHANGING)
+        status, content = read_whole(photo.path)
         return _Job(photo, status, content, hashlib.sha256(content).digest(), previous)
-
-    def _decode(self, job: _Job) -> Source:
-        from PIL import Image
-
-        try:
-            source = read_source(job.content)
-        except UnsuitableError as error:
-            raise SkipError(_REASONS[error.reason]) from error
-        except Image.DecompressionBombError as error:
-            raise SkipError(Reason.TOO_LARGE) from error
-        if source.format not in _FORMATS:
-            raise SkipError(Reason.NOT_A_PHOTO)
-        if self._settings.keep_extras:
-            source = extras.with_everything(source, job.content)
-        reason = extras.reason_to_skip(source, job.content)
-        if reason is not None:
-            raise SkipError(reason)
-        return source
 
     def _known_already(self, job: _Job) -> Record | None:
         """The record of an earlier run, if original and .pico file are what that run had verified."""
         earlier = job.previous
         if earlier is None or earlier.digest != job.digest or earlier.after is None or not self._is_ours(job):
             return None
-        return replace(
-            earlier,
-            outcome=Outcome.SAVED,
-            reason=None,
-            original=Original.KEPT,
-            original_at=None,
-            identity=Identity.of(job.status),
-            settings=self._settings.decisive,
-            run=self._run,
-        )
+        return known_again(earlier, Identity.of(job.status), self._settings, self._run)
 
     def _is_ours(self, job: _Job) -> bool:
         """Whether the target holds, byte for byte, what a run of ours had written there."""
-        if (
-            job.previous is None
-            or job.previous.target_digest is None
-            or job.previous.target != job.photo.target
-        ):
-            return False
         target = job.photo.target
-        return target.is_file() and originals.digest_of(target) == job.previous.target_digest
+        return is_ours(
+            job.previous, target, lambda: originals.digest_of(target) if target.is_file() else None
+        )
 
     def _adopt(self, job: _Job) -> Record | None:
         """A record for a .pico file that is there already, if it is this photo's; None if there is none.
@@ -223,20 +179,23 @@ class Pipeline:
             checked = self._check(job, target)
         except CheckError as error:
             raise SkipError(Reason.NAME_TAKEN) from error
-        if not self._accepted(checked):
+        if not is_accepted(checked, self._settings):
             raise SkipError(Reason.NAME_TAKEN)
-        return replace(self._saved(job, target.stat().st_size, checked, None), reason=ADOPTED)
+        record = job.record(self._settings, self._run)
+        return replace(saved(record, target.stat().st_size, checked, None), reason=ADOPTED)
 
     def _write(self, job: _Job, source: Source) -> Record:
         if self._settings.dry_run:
-            return replace(
-                job.record(self._settings, self._run),
-                after=len(self._encode(job, source, self._settings.quality)),
-            )
+            return tried_out(job.record(self._settings, self._run), source, job.digest, self._settings)
         target = job.photo.target
-        with _partial_file(target.parent) as partial:
+        with open_partial(target.parent) as partial:
             reach(Step.OPENED)
-            quality, size, checked = self._write_alike(job, source, partial)
+            alike = encode_alike(
+                source,
+                len(job.content),
+                self._settings,
+                lambda data: self._write_and_check(job, partial, data),
+            )
             self._take_over(job, partial)
             if Identity.of(job.photo.path.lstat()) != Identity.of(job.status):
                 raise SkipError(Reason.CHANGING)
@@ -245,84 +204,31 @@ class Pipeline:
             except FileExistsError as error:
                 raise SkipError(Reason.NAME_TAKEN) from error
         reach(Step.PUBLISHED)
-        record = self._saved(job, size, checked, quality)
+        record = saved(job.record(self._settings, self._run), len(alike.data), alike.checked, alike.quality)
         self._journal.record(record)
         return record
 
-    def _write_alike(
-        self, job: _Job, source: Source, partial: PartialFile
-    ) -> tuple[int | None, int, Checked]:
-        """Write the file at the first quality that looks like the original; return quality, size and the check."""
-        likeness: Likeness | None = None
-        for quality in self._qualities():
-            try:
-                data = self._encode(job, source, quality)
-            except SkipError as error:
-                if likeness is None:
-                    raise
-                raise SkipError(
-                    Reason.UNLIKE, likeness
-                ) from error  # what would look alike would save too little
-            reach(Step.ENCODED)
-            partial.stream.seek(0)
-            partial.stream.truncate()
-            partial.stream.write(data)
-            reach(Step.WRITTEN)
-            partial.sync()
-            reach(Step.SYNCED)
-            checked = self._check(job, partial.path)
-            if checked.target_digest != hashlib.sha256(data).digest():
-                msg = "what was written is not what lies on the disk; the disk or its cable may be failing"
-                raise CheckError(msg)
-            reach(Step.VERIFIED)
-            if self._accepted(checked):
-                return (None if self._settings.target_size else quality), len(data), checked
-            likeness = checked.likeness
-        raise SkipError(Reason.UNLIKE, likeness)
-
-    def _qualities(self) -> Iterator[int]:
-        quality = self._settings.quality
-        yield quality
-        if self._settings.target_size is None:
-            for step in range(1, _QUALITY_STEPS + 1):
-                if quality + step * _QUALITY_STEP <= 100:
-                    yield quality + step * _QUALITY_STEP
-
-    def _encode(self, job: _Job, source: Source, quality: int) -> bytes:
-        limit = int((1 - self._settings.min_saving) * len(job.content))
-        if self._settings.target_size is None:
-            data = encode(source.pixels, quality=quality, metadata=source.metadata)
-        else:
-            wanted = self._settings.target_size.of(len(job.content))
-            try:
-                data = encode(source.pixels, target_bytes=wanted, metadata=source.metadata)
-            except OptionError as error:
-                raise SkipError(Reason.NO_FIT) from error
-        if len(data) > limit:
-            raise SkipError(Reason.SMALL_SAVING)
-        return data
+    def _write_and_check(self, job: _Job, partial: PartialFile, data: bytes) -> Checked:
+        """Bring the bytes to the disk and have the verifier read them back."""
+        reach(Step.ENCODED)
+        partial.stream.seek(0)
+        partial.stream.truncate()
+        partial.stream.write(data)
+        reach(Step.WRITTEN)
+        partial.sync()
+        reach(Step.SYNCED)
+        checked = self._check(job, partial.path)
+        if checked.target_digest != hashlib.sha256(data).digest():
+            msg = "what was written is not what lies on the disk; the disk or its cable may be failing"
+            raise CheckError(msg)
+        reach(Step.VERIFIED)
+        return checked
 
     def _check(self, job: _Job, target: Path) -> Checked:
         checked = self._verifier.check_against(target, job.photo.path, keep_extras=self._settings.keep_extras)
         if checked.original_digest != job.digest:
             raise SkipError(Reason.CHANGING)
         return checked
-
-    def _accepted(self, checked: Checked) -> bool:
-        return checked.likeness is not None and checked.likeness.accepted(self._settings.max_difference)
-
-    def _saved(self, job: _Job, size: int, checked: Checked, quality: int | None) -> Record:
-        likeness = checked.likeness
-        assert likeness is not None
-        return replace(
-            job.record(self._settings, self._run),
-            after=size,
-            quality=quality,
-            score=likeness.difference,
-            similarity=likeness.similarity,
-            crop=likeness.crop,
-            target_digest=checked.target_digest,
-        )
 
     def _take_over(self, job: _Job, partial: PartialFile) -> None:
         """Give the file the times of the original, by which libraries sort, and let no one else read it."""
@@ -377,9 +283,25 @@ def _moved(path: Path, record: Record, mode: Mode) -> Record:
     return record.with_original(Original.DELETED)
 
 
+def read_whole(path: Path) -> tuple[os.stat_result, bytes]:
+    """A photo's bytes, and the status of the file they came from. Raises SkipError, OSError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SkipError(Reason.NOT_A_FILE)
+        content = stream.read()
+    if len(content) != status.st_size:
+        raise SkipError(Reason.CHANGING)
+    return status, content
+
+
 @contextlib.contextmanager
-def _partial_file(folder: Path) -> Iterator[PartialFile]:
-    """Open the partial file before anything is encoded, so that a folder without access costs no time."""
+def open_partial(folder: Path) -> Iterator[PartialFile]:
+    """Open a partial file in a folder, which is created if need be. Raises OutputError.
+
+    That is done before anything is encoded, so that a folder without access costs no time.
+    """
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -388,10 +310,3 @@ def _partial_file(folder: Path) -> Iterator[PartialFile]:
             msg = f"cannot write in {folder} ({error.strerror}); choose another folder with --output"
             raise OutputError(msg) from error
         yield partial
-
-
-def _score(skip: SkipError) -> dict[str, Any]:
-    likeness = skip.likeness
-    if likeness is None:
-        return {}
-    return {"score": likeness.difference, "similarity": likeness.similarity, "crop": likeness.crop}

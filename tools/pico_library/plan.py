@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,10 +26,16 @@ class Plan:
     new_skips: list[Record] = field(default_factory=list)
 
 
-def make_plan(roots: Sequence[Path], choice: Choice, settings: Settings, journal: Journal) -> Plan:
-    """Look through the library and the journal. Nothing is changed."""
+def make_plan(
+    roots: Sequence[Path],
+    choice: Choice,
+    settings: Settings,
+    journal: Journal,
+    look: Callable[[Sequence[Path], Choice], Found] = scan,
+) -> Plan:
+    """Look through the library, in the way of `look`, and the journal. Nothing is changed."""
     known = journal.seen()
-    found = scan(roots, choice)
+    found = look(roots, choice)
     plan = Plan([], found)
     for photo in found.photos:
         record = known.get(photo.key)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Protocol
 
 from pico_library.reasons import Reason
 
@@ -114,12 +115,35 @@ def scan(roots: Sequence[Path], choice: Choice | None = None) -> Found:
         only = None if root.is_dir() else real.name
         for folder, entries in _folders(str(base), choice, only, found):
             if entries:
-                _sort_in(found, seen, Path(folder), entries, _Place(base, choice, only))
+                sort_in(found, seen, Path(folder), entries, Place(base, choice, only))
     return found
 
 
+class Entry(Protocol):
+    """What a scan asks of each entry of a folder, as `os.scandir` gives it."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+
+    @property
+    def path(self) -> str:
+        """The whole path."""
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether it is a folder."""
+
+    def is_symlink(self) -> bool:
+        """Whether it is a symbolic link."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """Its status."""
+
+
 @dataclass(frozen=True)
-class _Place:
+class Place:
+    """Where a folder was found: below which root, and for what the scan looks there."""
+
     base: Path
     choice: Choice
     only: str | None  # the one file that was asked for
@@ -143,13 +167,12 @@ def _folders(
             continue
         if only is None:
             below = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
-            waiting += [path for path in reversed(below) if not _matches(path, base, choice.exclude)]
+            waiting += [path for path in reversed(below) if not matches(path, base, choice.exclude)]
         yield folder, entries
 
 
-def _sort_in(
-    found: Found, seen: set[str], folder: Path, entries: list[os.DirEntry[str]], place: _Place
-) -> None:
+def sort_in(found: Found, seen: set[str], folder: Path, entries: Sequence[Entry], place: Place) -> None:
+    """Add what lies in one folder to what was found: photos, and files left alone with the reason."""
     names = {entry.name for entry in entries}
     lower = {name.lower() for name in names}
     choice = place.choice
@@ -183,7 +206,7 @@ def _sort_in(
             found.problems.append((folder / entry.name, error))
 
 
-def _reason(entry: os.DirEntry[str], names: set[str], lower: set[str], choice: Choice) -> str | None:
+def _reason(entry: Entry, names: set[str], lower: set[str], choice: Choice) -> str | None:
     """Why a file is no photo to shrink; empty if that is not worth mentioning, None if it is one."""
     stem, dot, extension = entry.name.rpartition(".")
     extension = dot + extension.lower()
@@ -231,13 +254,14 @@ def _bases(name: str) -> tuple[str, str]:
     return name.rpartition(".")[0].lower(), name.lower()
 
 
-def _wanted(entry: os.DirEntry[str], base: str, choice: Choice) -> bool:
-    if choice.include and not _matches(entry.path, base, choice.include):
+def _wanted(entry: Entry, base: str, choice: Choice) -> bool:
+    if choice.include and not matches(entry.path, base, choice.include):
         return False
-    return not _matches(entry.path, base, choice.exclude)
+    return not matches(entry.path, base, choice.exclude)
 
 
-def _matches(path: str, base: str, patterns: Sequence[str]) -> bool:
+def matches(path: str, base: str, patterns: Sequence[str]) -> bool:
+    """Whether a name, or its path below `base`, fits one of the patterns; case does not count."""
     if not patterns:
         return False
     below = os.path.relpath(path, base).replace(os.sep, "/").lower()

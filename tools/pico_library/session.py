@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -23,7 +26,7 @@ from pico_library import places
 from pico_library.journal import Journal
 from pico_library.pipeline import Pipeline, Result
 from pico_library.plan import Plan, finish_interrupted, make_plan
-from pico_library.scan import Choice, Photo
+from pico_library.scan import Choice, Found, Photo, scan
 from pico_library.settings import Settings
 from pico_library.verifier import Verifier
 
@@ -42,6 +45,7 @@ class Session:
         self._verifier = verifier
         self._roots: Sequence[Path] = ()
         self._state = "finished"
+        self._stopping = threading.Event()
 
     def plan(self, roots: Sequence[Path], choice: Choice) -> Plan:
         """Find out what there is to do, after finishing what a run that was cut off had begun."""
@@ -49,48 +53,74 @@ class Session:
         if not self.settings.dry_run and self.journal.leaving():
             modes = {run.number: run.mode for run in self.journal.runs()}
             finish_interrupted(self.journal, modes)
-        plan = make_plan(roots, choice, self.settings, self.journal)
+        plan = make_plan(roots, choice, self.settings, self.journal, self._look)
         if not self.settings.dry_run:
             for folder in plan.found.folders:
                 remove_leftovers(folder)
         return plan
 
+    def _look(self, roots: Sequence[Path], choice: Choice) -> Found:
+        return scan(roots, choice)
+
     def process(self, plan: Plan, jobs: int = 1) -> Iterator[Result]:
         """Shrink the photos of a plan, `jobs` at a time, and yield what became of each, in the order of finishing.
 
         Ends early when the disk is full. When the caller stops iterating, photos at work are finished first.
+        The first photo goes alone: it has its result sooner, and those that follow do not all encode at once and
+        then all wait for the verifier.
         """
         if not plan.photos:
             return
-        self._verifier.start()
+        if not self.settings.dry_run:
+            self._verifier.start()
         pipeline = self._pipeline(plan)
         waiting = iter(plan.photos)
         with ThreadPoolExecutor(max(1, jobs), "photo") as pool:
-            at_work: set[Future[Result]] = set()
+            at_work: set[Future[Result]] = {
+                pool.submit(pipeline.process, photo) for photo in _take(waiting, 1)
+            }
             try:
-                while True:
-                    for photo in _take(waiting, jobs - len(at_work)):
-                        at_work.add(pool.submit(pipeline.process, photo))
-                    if not at_work:
-                        return
+                while at_work:
                     done, at_work = wait(at_work, return_when=FIRST_COMPLETED)
                     for future in done:
                         result = future.result()
                         yield result
                         if result.disk_is_full:
                             waiting = iter(())
+                    if self._stopping.is_set():
+                        waiting, self._state = iter(()), "interrupted"
+                    for photo in _take(waiting, jobs - len(at_work)):
+                        at_work.add(pool.submit(pipeline.process, photo))
             except BaseException:
                 self._state = "interrupted"
                 raise
 
+    def stop(self) -> None:
+        """Let the photos at work be finished, and begin no more. May be called from another thread."""
+        self._stopping.set()
+
     def _pipeline(self, plan: Plan) -> Pipeline:
+        return Pipeline(self.settings, self.journal, self._verifier, self._begin(plan))
+
+    def _begin(self, plan: Plan) -> int:
+        """Have the journal begin the run, if it has not yet; return the run's number, 0 if nothing is written."""
         if self.settings.dry_run:
-            return Pipeline(self.settings, self.journal, self._verifier, 0)
+            return 0
         if self.run is None:
             kept = {name: str(value) for name, value in asdict(self.settings).items() if value is not None}
             self.run = self.journal.start_run(self.settings.mode, self._roots, kept)
         self.journal.record(*(replace(record, run=self.run) for record in plan.new_skips))
-        return Pipeline(self.settings, self.journal, self._verifier, self.run)
+        return self.run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._state = "interrupted"
+        self.finish()
 
     def finish(self) -> None:
         """Note in the journal that the run has ended."""
@@ -101,15 +131,13 @@ class Session:
 @contextlib.contextmanager
 def open_session(settings: Settings, *, wait: bool = False) -> Iterator[Session]:
     """Begin a run; with `wait`, after any other run has ended. Raises BusyError, PlaceError, JournalError."""
-    with alone(wait=wait), Journal(places.journal_file()) as journal, Verifier() as verifier:
-        session = Session(settings, journal, verifier)
-        try:
-            yield session
-        except BaseException:
-            session._state = "interrupted"
-            raise
-        finally:
-            session.finish()
+    with (
+        alone(wait=wait),
+        Journal(places.journal_file()) as journal,
+        Verifier() as verifier,
+        Session(settings, journal, verifier) as session,
+    ):
+        yield session
 
 
 @contextlib.contextmanager

@@ -54,17 +54,19 @@ def share(before: int, after: int) -> str:
 
 
 def common_folder(paths: Sequence[Path]) -> Path:
-    """The deepest folder that holds all files: it need not be repeated in every row."""
+    """The deepest folder that holds all files: it need not be repeated in every row; if there is none, `.`."""
     parents = {path.parent for path in paths}
     common = min(parents, default=Path())
     while not all(parent == common or common in parent.parents for parent in parents):
+        if common == common.parent:
+            return Path()  # two disks, or a disk and an object store
         common = common.parent
     return common
 
 
 def shown_name(path: Path, common: Path) -> str:
     """The path below the common folder, fit for a terminal; long ones lose their beginning."""
-    name = str(path.relative_to(common))
+    name = str(path.relative_to(common) if path.is_relative_to(common) else path)
     # Names may hold bytes that are no text, and control characters that would garble the terminal.
     name = "".join(c if c.isprintable() else "?" for c in name)
     return name if len(name) <= _WIDEST_NAME else "..." + name[3 - _WIDEST_NAME :]

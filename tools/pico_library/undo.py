@@ -10,7 +10,7 @@ from pico_library import originals
 from pico_library.faults import Step, reach
 from pico_library.journal import Journal, Original, Outcome, Record
 from pico_library.originals import OriginalError
-from pico_library.pipeline import ADOPTED
+from pico_library.shrinking import ADOPTED
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,23 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pico_core.errors import OptionError
+from pico_library.cluster.request import DASK, LOCAL, objection
+from pico_library.cluster.urls import location
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.journal import Original, Outcome, Record
+from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
 from pico_library.plan import Plan
-from pico_library.scan import Choice
-from pico_library.settings import (
-    DEFAULT_DIFFERENCE,
-    DEFAULT_QUALITY,
-    DEFAULT_SAVING,
-    Mode,
-    Settings,
-    parse_share,
-    parse_size,
-    parse_target,
-)
+from pico_library.settings import Mode, Settings
 from pico_library.table import reasons_table, savings_table, size
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pico_library.session import Session
 
 DESCRIPTION = """Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, PNG and WebP pictures among the
 files and in the folders given. Unless you ask for it with --replace, --archive or --delete-originals, no original
@@ -40,59 +33,25 @@ process before it counts."""
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    command.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="photos, and folders of photos")
-    where = command.add_argument_group("where .pico files and originals go (default: --beside)")
-    modes = where.add_mutually_exclusive_group()
-    modes.add_argument("--beside", action="store_true", help="write beside the originals, which stay")
-    modes.add_argument("--output", type=Path, metavar="DIR", help="write to DIR, in the same subfolders")
-    modes.add_argument("--replace", action="store_true", help="move originals to the Trash, once verified")
-    modes.add_argument("--archive", type=Path, metavar="DIR", help="move originals to DIR, once verified")
-    modes.add_argument(
-        "--delete-originals", action="store_true", help="remove originals for good, once verified"
+    command.add_argument(
+        "paths", metavar="PATH", type=by(location), nargs="+", help="photos, and folders of photos"
     )
-    look = command.add_argument_group("how the photos look, and what they take")
-    rate = look.add_mutually_exclusive_group()
-    rate.add_argument(
-        "--quality",
-        type=_quality,
-        default=DEFAULT_QUALITY,
-        metavar="N",
-        help=f"0 to 100 (default {DEFAULT_QUALITY})",
-    )
-    rate.add_argument(
-        "--target-size",
-        type=_by(parse_target),
-        metavar="SIZE",
-        help="best quality within 500kB, or 25%% (slow)",
-    )
-    look.add_argument(
-        "--min-saving",
-        type=_by(parse_share),
-        default=DEFAULT_SAVING,
-        metavar="SHARE",
-        help=f"skip photos that would save less (default {DEFAULT_SAVING:.0%}%)",
-    )
-    look.add_argument(
-        "--max-difference",
-        type=_difference,
-        default=DEFAULT_DIFFERENCE,
-        metavar="X",
-        help=f"LPIPS that the worst crop may have, before quality is raised (default {DEFAULT_DIFFERENCE})",
-    )
-    look.add_argument(
-        "--keep-extras", action="store_true", help="carry videos, gain maps ... in the .pico file"
-    )
-    which = command.add_argument_group("which files")
-    which.add_argument("--include", action="append", metavar="PATTERN", help="only these, as in '*.jpg'")
-    which.add_argument("--exclude", action="append", metavar="PATTERN", help="not these files and folders")
+    add_where(command, by(location))
+    add_look(command)
+    add_which(command)
     how = command.add_argument_group("how")
     how.add_argument(
         "--dry-run", action="store_true", help="encode everything, show what it saves, write nothing"
     )
-    how.add_argument("--jobs", type=_jobs, default=2, metavar="N", help="photos at work at once (default 2)")
+    add_load(how)
     how.add_argument(
-        "--max-memory", type=_by(parse_size), metavar="SIZE", help="as in 2GB: bounds what is at work"
+        "--engine",
+        type=_engine,
+        default=LOCAL,
+        metavar="NAME",
+        help="local: processes of this machine (default); dask: the workers of a cluster",
     )
+    how.add_argument("--scheduler", metavar="ADDRESS", help="the dask scheduler, as in tcp://host:8786")
     how.add_argument("--wait", action="store_true", help="if another run is at work, wait for its end")
     how.add_argument("--yes", action="store_true", help="do not ask before originals are moved")
     output = how.add_mutually_exclusive_group()
@@ -102,10 +61,11 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Shrink, show progress, and print what became of the photos."""
-    from pico_library.session import open_session
-
     started = time.monotonic()
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
+    if (problem := objection(arguments, settings)) is not None:
+        complain(f"--engine {arguments.engine}", problem)
+        return USAGE
     for path in arguments.paths:
         if not path.exists():
             complain(
@@ -117,14 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
                 settings.archive, f"lies inside {path}, and would be shrunk too; choose a folder outside"
             )
             return USAGE
-    choice = Choice(
-        arguments.output.resolve() if arguments.output else None,
-        tuple(arguments.include or ()),
-        tuple(arguments.exclude or ()),
-        settings.keep_extras,
-        settings.mode.lets_go,
-    )
-    with open_session(settings, wait=arguments.wait) as session:
+    choice = choice_of(arguments, settings)
+    with _open(arguments, settings) as session:
         plan = session.plan(arguments.paths, choice)
         for path, error in plan.found.problems:
             complain(path, f"cannot be looked into ({error.strerror}); see that you may read it")
@@ -139,6 +93,16 @@ def run(arguments: argparse.Namespace) -> int:
         summary.run = session.run
     _print(summary, arguments)
     return summary.exit_code
+
+
+def _open(arguments: argparse.Namespace, settings: Settings) -> AbstractContextManager[Session]:
+    if arguments.engine == DASK:
+        from pico_library.cluster.session import open_session as open_on_cluster
+
+        return open_on_cluster(settings, scheduler=arguments.scheduler, wait=arguments.wait)
+    from pico_library.session import open_session
+
+    return open_session(settings, wait=arguments.wait)
 
 
 class Summary:
@@ -299,63 +263,11 @@ def _as_json(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    mode = Mode.BESIDE
-    for name, chosen in (
-        ("output", Mode.OUTPUT),
-        ("replace", Mode.REPLACE),
-        ("archive", Mode.ARCHIVE),
-        ("delete_originals", Mode.DELETE),
-    ):
-        if getattr(arguments, name) and not arguments.beside:
-            mode = chosen
-    return Settings(
-        mode=mode,
-        quality=arguments.quality,
-        target_size=arguments.target_size,
-        min_saving=arguments.min_saving,
-        max_difference=arguments.max_difference,
-        keep_extras=arguments.keep_extras,
-        archive=arguments.archive.resolve() if mode is Mode.ARCHIVE else None,
-        dry_run=arguments.dry_run,
-        max_memory=arguments.max_memory,
-    )
-
-
-def _quality(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 100:
-        msg = f"{value} is not from 0 to 100"
+def _engine(text: str) -> str:
+    if text not in (LOCAL, DASK):
+        msg = f"{text!r} is no engine; there are {LOCAL} and {DASK}"
         raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def _jobs(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 64:
-        msg = f"{value} is not from 1 to 64"
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def _difference(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 2:
-        msg = f"{text} is not from 0 to 2"
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def _by(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of values as argparse wants it."""
-
-    def convert(text: str) -> T:
-        try:
-            return parse(text)
-        except OptionError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
+    return text
 
 
 __all__: Sequence[str] = ("DESCRIPTION", "Summary", "add", "run")

@@ -1,0 +1,387 @@
+"""The parts of the watcher by themselves: settling, hints, looks, network disks, the service's files, stopping."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import plistlib
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from library_samples import command, drawing, fingerprint, use_own_folders
+from watchdog.events import DirCreatedEvent, FileClosedEvent, FileCreatedEvent, FileMovedEvent
+from watching import order, until, watching
+
+from pico_core import PicoFile
+from pico_library.cli import main, parsers
+from pico_library.commands.watch import parse_time
+from pico_library.scan import Choice, scan
+from pico_library.watch import look
+from pico_library.watch.events import Hints
+from pico_library.watch.folders import WatchedFolder, remote_kind
+from pico_library.watch.service import Service, agent, service_for, unit, words_of
+from pico_library.watch.settle import Look, Settling, is_being_written, look_at
+
+ODD = "we ird %n %% \"$HOME\" \\t 'x' é; ü"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_own_folders(monkeypatch, tmp_path / "home")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "Photos").mkdir()
+    return tmp_path / "Photos"
+
+
+@given(
+    some.lists(some.tuples(some.integers(0, 30), some.integers(0, 2), some.booleans()), max_size=40),
+    some.integers(1, 20),
+)
+def test_photo_settles_only_after_two_equal_looks_that_far_apart(
+    looks: list[tuple[int, int, bool]], seconds: int
+) -> None:
+    """Looks come at any pace; the file has one of three sizes, and is at times being written."""
+    settling = Settling(seconds)
+    now, equal_since, last = 0, 0, None
+    for pause, size, is_written in looks:
+        now += pause
+        found = Look(size, 0, 1, is_written)
+        if last is None:
+            settling.note("photo", found, now)
+            equal_since, last = now, found
+            continue
+        settled = settling.settled(now, lambda _, found=found: found)  # type: ignore[misc]
+        if settled:
+            assert found == last
+            assert not is_written
+            assert now - equal_since >= seconds
+            last = None
+        elif settling.due() == now + seconds:
+            equal_since, last = now, found
+
+
+def test_photo_that_rests_settles_and_one_that_goes_is_forgotten() -> None:
+    settling = Settling(10)
+    settling.note("a", Look(1, 1, 1), 0)
+    settling.note("b", Look(2, 2, 2), 5)
+    settling.note("a", Look(1, 1, 1), 9)
+    assert settling.due() == 10
+    assert settling.settled(10, {"a": Look(1, 1, 1)}.get) == {"a": Look(1, 1, 1)}
+    assert settling.settled(15, lambda _: None) == {}
+    assert len(settling) == 0
+    assert settling.due() is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells who writes a file")
+def test_file_open_for_writing_is_known_to_be_and_nobody_is_kept_from_it(folder: Path) -> None:
+    photo = folder / "0.png"
+    with photo.open("wb") as stream:
+        assert is_being_written(str(photo))
+        seen = look_at(str(photo))
+        assert seen is not None
+        assert seen.is_written
+        stream.write(b"x")
+    assert not is_being_written(str(photo))
+    with photo.open("rb"):
+        assert not is_being_written(str(photo)), "readers do no harm"
+    with photo.open("ab"):
+        pass
+    assert not is_being_written(str(folder / "missing.png"))
+    assert look_at(str(folder)) is None
+
+
+def test_own_output_and_other_files_wake_nobody() -> None:
+    woken: list[bool] = []
+    hints = Hints(lambda: woken.append(True))
+    for name in ("0.jpg.pico", ".12ab.pico-part", "x.xmp", ".hidden.jpg", "film.mov"):
+        hints.dispatch(FileCreatedEvent(f"/p/{name}"))
+        hints.dispatch(FileClosedEvent(f"/p/{name}"))
+        hints.dispatch(FileMovedEvent("/p/.part.pico-part", f"/p/{name}"))
+    hints.dispatch(DirCreatedEvent("/p/.thumbnails"))
+    assert not woken
+    assert hints.due(1) is None
+    hints.dispatch(FileMovedEvent("/p/x.part", "/p/a/x.JPG"))
+    hints.dispatch(FileClosedEvent("/p/b/y.jpeg"))
+    assert len(woken) == 1
+    assert hints.take() == {"/p/a", "/p/b"}
+    assert hints.due(1) is None
+
+
+def test_shrinking_in_a_watched_folder_makes_no_hint(folder: Path) -> None:
+    drawing(folder / "0.png")
+    (folder / "sub").mkdir()
+    woken: list[bool] = []
+    hints = Hints(lambda: woken.append(True))
+    watched = WatchedFolder(folder, hints, lambda *_: None, 60)
+    assert watched.check()
+    try:
+        assert main(["shrink", str(folder)]) == 0
+        drawing(folder.parent / "last.png").rename(folder / "sub" / "last.png")
+        until(lambda: woken)
+        assert hints.take() == {str(folder / "sub")}
+    finally:
+        watched.close()
+
+
+def test_more_folders_than_are_worth_it_become_one_look_over_everything() -> None:
+    hints = Hints(lambda: None)
+    for number in range(1001):
+        hints.look_in(f"/p/{number}")
+    assert hints.take() is None
+    assert hints.due(1) is None
+
+
+def test_look_into_every_folder_finds_what_a_scan_finds(folder: Path) -> None:
+    for below in ("", "a", "a/b", ".hidden/c", "Skipped/d"):
+        (folder / below).mkdir(parents=True, exist_ok=True)
+        for name in ("0.jpg", "1.PNG", "2.txt", ".3.jpg", "0.jpg.pico"):
+            (folder / below / name).write_bytes(b"x")
+    (folder / "link").symlink_to(folder / "a")
+    every = [str(folder), *(str(path) for path in folder.rglob("*") if path.is_dir())]
+    choice = Choice(exclude=("skipped", "1.*"), output=folder.parent / "out")
+    whole, parts = scan([folder], choice), look.into([*every, "/nowhere"])([folder], choice)
+    assert {photo.key: photo.target for photo in parts.photos} == {
+        photo.key: photo.target for photo in whole.photos
+    }
+    assert sorted(map(str, (one.path for one in parts.skipped))) == sorted(
+        map(str, (one.path for one in whole.skipped))
+    )
+    assert len(whole.photos) == 3
+    assert not parts.problems
+
+
+def test_network_disk_is_polled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hints = Hints(lambda: None)
+    local = WatchedFolder(folder, hints, lambda *_: None, 0.1)
+    monkeypatch.setattr(
+        "pico_library.places.file_system", lambda path: "nfs4" if path.is_relative_to(folder) else None
+    )
+    remote = WatchedFolder(folder, hints, lambda *_: None, 0.1)
+    assert remote.check()
+    assert remote.is_polled
+    assert remote.manner == "watching, every 0.1 s, as it lies on nfs4"
+    remote.close()
+    with watching(order(folder), rescan=3600) as at_work:
+        assert at_work.notes.said("as it lies on nfs4")
+        photo = drawing(folder / ".0.png").rename(folder / "0.png")
+        at_work.until(photo.with_name("0.png.pico").exists)
+    monkeypatch.undo()
+    assert local.check()
+    assert not local.is_polled
+    local.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_remote"),
+    [
+        ("ext4", False),
+        ("apfs", False),
+        ("fuseblk", False),
+        ("CIFS", True),
+        ("fuse.sshfs", True),
+        ("9p", True),
+    ],
+)
+def test_kinds_of_file_systems(kind: str, is_remote: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pico_library.places.file_system", lambda _: kind)
+    assert (remote_kind(Path("/")) is not None) == is_remote
+
+
+@pytest.fixture
+def watch_command(folder: Path) -> list[str]:
+    return command("watch", "--settle", "0.2s", "--rescan", "1h", folder)
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+def test_stopped_amid_a_photo_it_is_finished_or_untouched(
+    everyone: bool, folder: Path, watch_command: list[str]
+) -> None:
+    """`kill PID`, and a whole service that is told at once, verifier and all."""
+    before = {drawing(folder / f"{n:02}.png", n).name: None for n in range(30)}
+    with subprocess.Popen([*watch_command, "--delete-originals"], stderr=subprocess.PIPE, text=True) as run:
+        until(lambda: list(folder.glob("*.pico")) or run.poll() is not None)
+        processes = [psutil.Process(run.pid)]
+        for process in processes + (processes[0].children(recursive=True) if everyone else []):
+            process.send_signal(signal.SIGTERM)
+        said = run.communicate()[1]
+    assert run.returncode == 0, said
+    assert "stopped: " in said
+    assert not list(folder.glob(".*")), "a partial file is left"
+    assert not any("failed" in line for line in said.splitlines())
+    for name in before:
+        pico = folder / f"{name}.pico"
+        assert (folder / name).exists() != pico.exists(), "neither half-done nor both"
+        if pico.exists():
+            with PicoFile(pico) as file:
+                file.verify()
+    assert len(list(folder.glob("*.pico"))) < len(before), "it did not stop early"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="makes the queue of inotify overflow")
+def test_photo_whose_event_was_lost_is_found(folder: Path, watch_command: list[str], tmp_path: Path) -> None:
+    room = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if room > 50_000:
+        pytest.skip("the queue is too long to be filled here")
+    if tuple(map(int, importlib.metadata.version("watchdog").split(".")[:2])) < (7, 1):
+        watch_command = [word.replace("1h", "2s") for word in watch_command]  # it does not say so before
+    log = tmp_path / "log"
+    with log.open("w") as stream, subprocess.Popen(watch_command, stderr=stream) as run:
+        try:
+            until(lambda: "found: 0 photos" in log.read_text())
+            run.send_signal(signal.SIGSTOP)
+            for number in range(room // 2 + 1000):
+                (folder / f"{number}.txt").touch()
+            drawing(tmp_path / "late.png").rename(folder / "late.png")
+            run.send_signal(signal.SIGCONT)
+            until((folder / "late.png.pico").exists, log.read_text)
+        finally:
+            run.terminate()
+    assert run.returncode == 0
+
+
+def test_unit_names_every_path_as_it_is(folder: Path, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not here")
+
+    def verify(text: str) -> subprocess.CompletedProcess[str]:
+        file = folder / "pico-library-watch.service"
+        file.write_text(text)
+        asked = ["systemd-analyze", "--user", "verify", str(file)]
+        surroundings = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+        return subprocess.run(asked, capture_output=True, text=True, check=False, env=surroundings)
+
+    # systemd looks whether the program exists: it only finds it if it reads the name as it was meant.
+    program = folder / "we ird %n %% é; ü"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    done = verify(unit([str(program), "watch", ODD], {"PICO_LIBRARY_HOME": ODD}))
+    assert (done.returncode, done.stderr) == (0, "")
+    # Quotes it reads, and then refuses in names of programs, though not in what they are given.
+    quoted = folder / ODD.replace("$", "")
+    assert f"special characters: {quoted}\n" in verify(unit([str(quoted)], {})).stderr
+
+
+def test_unit_doubles_what_systemd_would_replace() -> None:
+    line = next(
+        line for line in unit(["/bin/x", ODD], {}).splitlines() if line.startswith("ExecStart=")
+    ).partition("=")[2]
+    words = shlex.split(line)  # quotes and backslashes as in a shell; then the two that are systemd's own
+    assert [word.replace("%%", "%").replace("$$", "$") for word in words] == ["/bin/x", ODD]
+    assert "KillMode=mixed" in unit(["x"], {})
+
+
+def test_agent_is_a_property_list_with_every_word() -> None:
+    facts = plistlib.loads(agent(["/usr/bin/python3", "-m", ODD], {"A": ODD}, Path("/tmp/x.log")))
+    assert facts["ProgramArguments"] == ["/usr/bin/python3", "-m", ODD]
+    assert facts["EnvironmentVariables"] == {"A": ODD}
+    assert facts["KeepAlive"] == {"SuccessfulExit": False}
+
+
+def test_installed_words_mean_what_was_typed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    typed = [
+        "--quality=70", "--archive=old", "--min-saving=20%", "--exclude=*.png", "--exclude=-x", "--settle=1min",
+        "--max-memory=2GB", "--on-battery", "--priority=normal", "--jobs=3", "Photos", "./My Photos/",
+    ]  # fmt: skip
+    parser = parsers()["watch"]
+    asked = parser.parse_args(typed)
+    again = parser.parse_args(words_of(parser, asked, ("paths",)))
+    assert again.paths == [folder, folder.parent / "My Photos"]
+    assert again.archive == folder.parent / "old"
+    for name in (
+        "quality",
+        "min_saving",
+        "exclude",
+        "settle",
+        "max_memory",
+        "on_battery",
+        "priority",
+        "jobs",
+    ):
+        assert getattr(again, name) == getattr(asked, name)
+    assert words_of(parser, parser.parse_args(["Photos"]), ("paths",)) == [str(folder)]
+
+
+def test_install_writes_below_home_only_and_uninstall_removes_it(
+    folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = folder / "100 % mine"
+    odd.mkdir()
+    before = fingerprint(folder)
+    assert main(["watch", "--install", "--quality", "70", str(odd)]) == 0
+    said = capsys.readouterr().out
+    assert "pico-library watch --uninstall" in said
+    service = service_for(())
+    assert str(service.file) in said
+    assert service.file.is_relative_to(home)
+    content = service.file.read_text()
+    assert "--quality=70" in content
+    assert f"PICO_LIBRARY_HOME={home}" in content
+    if sys.platform.startswith("linux"):
+        assert "systemctl --user enable --now pico-library-watch.service" in said
+        assert '/100 %% mine"' in content
+    assert main(["watch", "--install", str(odd)]) == 0
+    assert "Replaced" in capsys.readouterr().out
+    assert main(["watch", "--uninstall"]) == 0
+    assert not service.file.exists()
+    assert main(["watch", "--uninstall"]) == 3
+    assert fingerprint(folder) == before
+
+
+def test_install_refuses_what_would_not_work(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", "--install", str(folder / "missing")]) == 2
+    assert main(["watch", "--install", "--once", str(folder)]) == 2
+    assert main(["watch", "--start", str(folder)]) == 2
+    (folder / "new\nline").mkdir()
+    assert main(["watch", "--install", str(folder / "new\nline")]) == 1
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+    if sys.platform.startswith("linux"):
+        assert main(["watch", "--install", str(folder)]) == 1
+        assert not (tmp_path / "elsewhere" / "systemd").exists()
+    assert "rename it" in capsys.readouterr().err
+
+
+def test_service_that_cannot_be_started_says_why(home: Path, tmp_path: Path) -> None:
+    from pico_library.watch.service import ServiceError
+
+    file = home / "x.service"
+    with pytest.raises(ServiceError, match="there is no no-such-program"):
+        Service(file, b"", (("no-such-program",),), (), "").begin()
+    with pytest.raises(ServiceError, match="false: ended with 1"):
+        Service(file, b"", (("false",),), (), "").begin()
+    with pytest.raises(ServiceError, match="task scheduler"):
+        service_for(["x"], "win32")
+    assert str(os.getuid()) in service_for(["x"], "darwin").start[0][2]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("1.5 min", 90), ("1h", 3600), ("7", 7)])
+def test_times_are_read(text: str, seconds: float) -> None:
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-1s", "8000h", "1d2"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        _convert(text)
+
+
+def _convert(text: str) -> object:
+    from pico_library.options import by
+
+    return by(parse_time)(text)

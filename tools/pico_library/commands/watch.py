@@ -1,0 +1,184 @@
+"""Command `pico-library watch`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from pico_core.errors import OptionError
+from pico_library.console import FINE, NOTHING, USAGE, complain
+from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
+from pico_library.settings import Mode, Settings
+
+DESCRIPTION = """Shrink the photos that are in folders now, and those that appear there later, as `pico-library shrink`
+does: JPEG, PNG and WebP, each only when it has settled. Runs until it is stopped, in the background of everything
+else, and finishes the photo at work then. With --install it runs from every login on."""
+
+_LEFT_OUT = ("paths", "once", "install", "uninstall", "start", "yes")
+_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_LONGEST = 7 * 86_400.0
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    command.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="folders of photos")
+    add_where(command)
+    add_look(command)
+    add_which(command)
+    when = command.add_argument_group("when (TIME: 30s, 10min, 1h)")
+    time = by(parse_time)
+    when.add_argument(
+        "--settle", type=time, default=10.0, metavar="TIME", help="a photo rests so long first (default 10s)"
+    )
+    when.add_argument(
+        "--rescan",
+        type=time,
+        default=1800.0,
+        metavar="TIME",
+        help="look over everything so often (default 30min)",
+    )
+    when.add_argument(
+        "--poll-every",
+        type=time,
+        default=60.0,
+        metavar="TIME",
+        help="on network disks, look for changes (default 1min)",
+    )
+    when.add_argument("--poll", action="store_true", help="look for changes on every disk, network or not")
+    when.add_argument("--on-battery", action="store_true", help="do not pause while on battery")
+    when.add_argument(
+        "--idle",
+        type=time,
+        default=300.0,
+        metavar="TIME",
+        help="keep the networks in memory so long (default 5min)",
+    )
+    when.add_argument("--once", action="store_true", help="shrink what is there and has settled, and end")
+    how = command.add_argument_group("how")
+    add_load(how, jobs=1)
+    how.add_argument(
+        "--priority", choices=("low", "normal"), default="low", help="low (default): let others go first"
+    )
+    how.add_argument("--quiet", action="store_true", help="tell only what goes wrong")
+    how.add_argument("--yes", action="store_true", help="do not ask before originals are moved")
+    service = command.add_argument_group("as a service (systemd on Linux, launchd on macOS)")
+    change = service.add_mutually_exclusive_group()
+    change.add_argument(
+        "--install", action="store_true", help="write the service's file, and say how to start it"
+    )
+    change.add_argument("--uninstall", action="store_true", help="stop the service, and remove its file")
+    service.add_argument("--start", action="store_true", help="with --install: start it too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch, or install or remove the service."""
+    settings = settings_of(arguments)
+    if arguments.uninstall:
+        return _uninstall()
+    problem = _objection(arguments, settings)
+    if problem is not None:
+        complain(*problem)
+        return USAGE
+    if settings.mode.lets_go and not _agreed(arguments, settings):
+        return USAGE
+    if arguments.once or arguments.install or sys.stdin.isatty():
+        # Later, and as a service, a folder that is missing is one whose disk is away.
+        for folder in (arguments.output, settings.archive):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+    return _install(arguments) if arguments.install else _watch(arguments, settings)
+
+
+def parse_time(text: str) -> float:
+    """Seconds, from `30s`, `10min` or `1h`. Raises OptionError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
+    seconds = float(found[1]) * _UNITS[found[2]] if found is not None and found[2] in _UNITS else -1.0
+    if not 0 < seconds <= _LONGEST:
+        msg = f"{text!r} is not a time of up to a week; write 30s, 10min or 1h"
+        raise OptionError(msg)
+    return seconds
+
+
+def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
+    from pico_library.watch.loop import Order, Rhythm, Watcher
+    from pico_library.watch.power import lower_priority
+    from pico_library.watch.reporter import Reporter
+
+    if arguments.priority == "low":
+        lower_priority()
+    order = Order(
+        tuple(arguments.paths),
+        choice_of(arguments, settings),
+        settings,
+        arguments.jobs,
+        always_poll=arguments.poll,
+        on_battery=arguments.on_battery,
+    )
+    rhythm = Rhythm(
+        settle=arguments.settle, rescan=arguments.rescan, poll=arguments.poll_every, idle=arguments.idle
+    )
+    return Watcher(order, rhythm, Reporter(quiet=arguments.quiet), once=arguments.once).run()
+
+
+def _install(arguments: argparse.Namespace) -> int:
+    from pico_library.cli import parsers
+    from pico_library.watch.service import service_for, words_of
+
+    service = service_for(words_of(parsers()["watch"], arguments, _LEFT_OUT))
+    replaced = service.install()
+    print(f"{'Replaced' if replaced else 'Wrote'} {service.file}")
+    if arguments.start:
+        service.begin()
+        print("It is running, and starts with every login.")
+    else:
+        print("To start it, now and with every login:")
+        print(*(f"    {' '.join(command)}" for command in service.start), sep="\n")
+    print(f"What it says: {service.log}")
+    print("To stop and remove it: pico-library watch --uninstall")
+    return FINE
+
+
+def _uninstall() -> int:
+    from pico_library.watch.service import service_for
+
+    service = service_for(())
+    if not service.uninstall():
+        print(f"There is no {service.file}; nothing to remove.")
+        return NOTHING
+    print(
+        f"Stopped the service and removed {service.file}. Photos, .pico files and the journal are as they were."
+    )
+    return FINE
+
+
+def _objection(arguments: argparse.Namespace, settings: Settings) -> tuple[Path | str, str] | None:
+    """What is wrong with the command line, and with what in it; None if nothing is."""
+    if not arguments.paths:
+        return "watch", "name the folders to watch, as in: pico-library watch ~/Pictures"
+    if arguments.start and not arguments.install:
+        return "--start", "goes with --install; to watch in this terminal, leave it out"
+    if arguments.once and arguments.install:
+        return "--once", "does not go with --install: a service runs until it is stopped"
+    for path in arguments.paths:
+        if path.exists() and not path.is_dir():
+            return path, "is not a folder; a single photo is shrunk with: pico-library shrink"
+        if not path.exists() and (arguments.once or arguments.install):
+            return path, "there is no such folder; check the spelling, and that its disk is connected"
+        if settings.archive is not None and settings.archive.is_relative_to(path.resolve()):
+            return settings.archive, f"lies inside {path}, and would be shrunk too; choose a folder outside"
+    return None
+
+
+def _agreed(arguments: argparse.Namespace, settings: Settings) -> bool:
+    """Ask, in a terminal, before originals are moved; elsewhere they were asked for on the command line."""
+    if arguments.yes or not sys.stdin.isatty():
+        return True
+    what = {
+        Mode.REPLACE: "moved to the Trash",
+        Mode.ARCHIVE: f"moved to {settings.archive}",
+        Mode.DELETE: "REMOVED FOR GOOD",
+    }[settings.mode]
+    answer = input(f"From now on, the originals of photos in these folders will be {what}. Go on? [y/N] ")
+    return answer.strip().lower() in ("y", "yes")

@@ -1,0 +1,160 @@
+"""The options that commands have in common which shrink photos: what they are called, take and mean."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pico_core.errors import OptionError
+from pico_library.scan import Choice
+from pico_library.settings import (
+    DEFAULT_DIFFERENCE,
+    DEFAULT_QUALITY,
+    DEFAULT_SAVING,
+    Mode,
+    Settings,
+    parse_share,
+    parse_size,
+    parse_target,
+)
+
+T = TypeVar("T")
+
+
+def add_where(command: argparse.ArgumentParser, place: Callable[[str], Path] = Path) -> None:
+    """Where .pico files and originals go; `place` makes the output folder of its name."""
+    where = command.add_argument_group("where .pico files and originals go (default: --beside)")
+    modes = where.add_mutually_exclusive_group()
+    modes.add_argument("--beside", action="store_true", help="write beside the originals, which stay")
+    modes.add_argument("--output", type=place, metavar="DIR", help="write to DIR, in the same subfolders")
+    modes.add_argument("--replace", action="store_true", help="move originals to the Trash, once verified")
+    modes.add_argument("--archive", type=Path, metavar="DIR", help="move originals to DIR, once verified")
+    modes.add_argument(
+        "--delete-originals", action="store_true", help="remove originals for good, once verified"
+    )
+
+
+def add_look(command: argparse.ArgumentParser) -> None:
+    """How the photos look, and what they take."""
+    look = command.add_argument_group("how the photos look, and what they take")
+    rate = look.add_mutually_exclusive_group()
+    rate.add_argument(
+        "--quality",
+        type=_quality,
+        default=DEFAULT_QUALITY,
+        metavar="N",
+        help=f"0 to 100 (default {DEFAULT_QUALITY})",
+    )
+    rate.add_argument(
+        "--target-size",
+        type=by(parse_target),
+        metavar="SIZE",
+        help="best quality within 500kB, or 25%% (slow)",
+    )
+    look.add_argument(
+        "--min-saving",
+        type=by(parse_share),
+        default=DEFAULT_SAVING,
+        metavar="SHARE",
+        help=f"skip photos that would save less (default {DEFAULT_SAVING:.0%}%)",
+    )
+    look.add_argument(
+        "--max-difference",
+        type=_difference,
+        default=DEFAULT_DIFFERENCE,
+        metavar="X",
+        help=f"LPIPS that the worst crop may have, before quality is raised (default {DEFAULT_DIFFERENCE})",
+    )
+    look.add_argument(
+        "--keep-extras", action="store_true", help="carry videos, gain maps ... in the .pico file"
+    )
+
+
+def add_which(command: argparse.ArgumentParser) -> None:
+    """Which files are taken."""
+    which = command.add_argument_group("which files")
+    which.add_argument("--include", action="append", metavar="PATTERN", help="only these, as in '*.jpg'")
+    which.add_argument("--exclude", action="append", metavar="PATTERN", help="not these files and folders")
+
+
+def add_load(group: argparse._ArgumentGroup, jobs: int = 2) -> None:
+    """How much is at work at once."""
+    group.add_argument(
+        "--jobs", type=_jobs, default=jobs, metavar="N", help=f"photos at work at once (default {jobs})"
+    )
+    group.add_argument(
+        "--max-memory", type=by(parse_size), metavar="SIZE", help="as in 2GB: bounds what is at work"
+    )
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings that a command line asks for, after the settings' file."""
+    mode = Mode.BESIDE
+    for name, chosen in (
+        ("output", Mode.OUTPUT),
+        ("replace", Mode.REPLACE),
+        ("archive", Mode.ARCHIVE),
+        ("delete_originals", Mode.DELETE),
+    ):
+        if getattr(arguments, name) and not arguments.beside:
+            mode = chosen
+    return Settings(
+        mode=mode,
+        quality=arguments.quality,
+        target_size=arguments.target_size,
+        min_saving=arguments.min_saving,
+        max_difference=arguments.max_difference,
+        keep_extras=arguments.keep_extras,
+        archive=arguments.archive.resolve() if mode is Mode.ARCHIVE else None,
+        dry_run=getattr(arguments, "dry_run", False),
+        max_memory=arguments.max_memory,
+    )
+
+
+def choice_of(arguments: argparse.Namespace, settings: Settings) -> Choice:
+    """Which files a command line asks for."""
+    return Choice(
+        arguments.output.resolve() if arguments.output else None,
+        tuple(arguments.include or ()),
+        tuple(arguments.exclude or ()),
+        settings.keep_extras,
+        settings.mode.lets_go,
+    )
+
+
+def by(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser of values as argparse wants it."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except OptionError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def _quality(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 100:
+        msg = f"{value} is not from 0 to 100"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _jobs(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 64:
+        msg = f"{value} is not from 1 to 64"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _difference(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 2:
+        msg = f"{text} is not from 0 to 2"
+        raise argparse.ArgumentTypeError(msg)
+    return value

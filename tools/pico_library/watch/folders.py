@@ -1,0 +1,188 @@
+"""The folders that are watched: whether they are there, and who tells what happens in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pico_library import places
+from pico_library.watch.events import EVENTS_WITH_CLOSING, EVENTS_WITHOUT, Hints
+
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver
+
+#: Kinds of file systems whose changes made elsewhere reach no observer; and `fuse.` anything, which may be remote.
+_REMOTE = frozenset(
+    {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs", "9p", "afs", "ceph"}
+    | {"glusterfs", "lustre", "gpfs", "ncpfs", "vboxsf", "vmhgfs", "prl_fs", "virtiofs", "osxfs", "drvfs"}
+)
+
+
+class Disk:
+    """A folder that may come and go with its disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._deepest = ""
+
+    def identity(self) -> tuple[str, int, int] | None:
+        """By what the folder is known to be the same as before; None while it is away.
+
+        A folder is away, too, when its disk is: the empty folder where the disk used to be is not the library.
+        """
+        try:
+            real = self.path.resolve()
+            status = real.stat()
+            if not real.is_dir():
+                return None
+        except OSError:
+            return None
+        mounted = _mount_point(real)
+        if len(mounted) < len(self._deepest):
+            return None
+        self._deepest = mounted
+        return str(real), status.st_dev, status.st_ino
+
+
+class WatchedFolder(Disk):
+    """A folder with an observer, which is replaced when the folder comes back from wherever it was.
+
+    `poll` is how often to look for changes, in seconds, where nobody tells; with `always_poll`, everywhere.
+    `tell` is given what people should know.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        hints: Hints,
+        tell: Callable[[Path, str], None],
+        poll: float,
+        *,
+        always_poll: bool = False,
+    ) -> None:
+        super().__init__(path)
+        self._hints = hints
+        self._tell = tell
+        self._poll = poll
+        self._always_poll = always_poll
+        self._identity: tuple[str, int, int] | None = None
+        self._observer: BaseObserver | None = None
+        self._was_there = True
+        self._last_base: str | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder was there when it was last checked."""
+        return self._identity is not None
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether changes are looked for, rather than told."""
+        from watchdog.observers.polling import PollingObserver
+
+        return isinstance(self._observer, PollingObserver)
+
+    @property
+    def manner(self) -> str:
+        """How the folder is watched, in words."""
+        if not self.is_polled:
+            return "watching"
+        kind = remote_kind(self.path.resolve())
+        return f"watching, every {self._poll:g} s" + (f", as it lies on {kind}" if kind else "")
+
+    def holds(self, path: str) -> bool:
+        """Whether a path lies in this folder, wherever that was when it was last there."""
+        return self._last_base is not None and path.startswith(self._last_base + os.sep)
+
+    def check(self, *, observe: bool = True) -> bool:
+        """See whether the folder is there, and that it is observed; return whether it has come, gone or changed."""
+        identity = self.identity()
+        if identity == self._identity and (identity is None or not observe or self._is_observed()):
+            if identity is None and self._was_there:
+                self._was_there = False
+                return True
+            return False
+        self.close()
+        self._identity = identity
+        self._was_there = identity is not None
+        if identity is None:
+            return True
+        self._last_base = identity[0].rstrip(os.sep)
+        if observe:
+            self._observe(Path(identity[0]))
+        return True
+
+    def close(self) -> None:
+        """End the observer."""
+        observer, self._observer = self._observer, None
+        if observer is not None and observer.is_alive():
+            observer.stop()
+            observer.join()
+
+    def _is_observed(self) -> bool:
+        observer = self._observer
+        return observer is not None and observer.is_alive() and all(e.is_alive() for e in observer.emitters)
+
+    def _observe(self, real: Path) -> None:
+        kind = remote_kind(real)
+        if kind is None and not self._always_poll:
+            from watchdog.observers import Observer
+
+            try:
+                self._start(Observer(timeout=1.0), real)
+            except OSError as error:  # the system's limit on watched folders or on observers, mostly
+                self._tell(
+                    self.path,
+                    f"cannot be told of changes ({error.strerror or error}; on Linux see fs.inotify in sysctl); "
+                    f"looking for them every {self._poll:g} s instead",
+                )
+            else:
+                return
+        from watchdog.observers.polling import PollingObserver
+
+        try:
+            self._start(PollingObserver(timeout=self._poll), real)
+        except OSError:
+            self._identity = None  # gone again
+
+    def _start(self, observer: BaseObserver, real: Path) -> None:
+        from watchdog.observers.polling import PollingObserver
+
+        tells_closing = os.name == "posix" and os.uname().sysname == "Linux"
+        with_closing = tells_closing and not isinstance(observer, PollingObserver)
+        wanted = EVENTS_WITH_CLOSING if with_closing else EVENTS_WITHOUT
+        observer.schedule(self._hints, str(real), recursive=True, event_filter=wanted)
+        try:
+            observer.start()
+        except BaseException:
+            observer.stop()
+            raise
+        self._observer = observer
+
+
+def remote_kind(path: Path) -> str | None:
+    """The kind of network file system that holds a folder; None for a disk of this computer."""
+    kind = places.file_system(path) or _kind_by_mounts(path)
+    if kind is None:
+        return None
+    kind = kind.lower()
+    return kind if kind in _REMOTE or kind.startswith("fuse.") else None
+
+
+def _kind_by_mounts(path: Path) -> str | None:
+    """The kind of file system, where `places` does not know: on macOS and Windows."""
+    import psutil
+
+    best, kind = "", None
+    for part in psutil.disk_partitions(all=True):
+        if path.is_relative_to(part.mountpoint) and len(part.mountpoint) >= len(best):
+            best, kind = part.mountpoint, "smb" if "remote" in part.opts.split(",") else part.fstype
+    return kind
+
+
+def _mount_point(path: Path) -> str:
+    while not path.is_mount() and path != path.parent:
+        path = path.parent
+    return str(path)

@@ -1,0 +1,133 @@
+"""What the watcher has done so far, and what it says of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pico_library.console import plural
+from pico_library.journal import Outcome
+from pico_library.plan import Plan
+from pico_library.table import size
+from pico_library.watch.folders import WatchedFolder
+from pico_library.watch.photos import Photos
+from pico_library.watch.reporter import Reporter
+from pico_library.watch.worker import Done
+
+
+class Tally:
+    """Counts and tells. `problems` is how many things went wrong, `total` how many photos were at work."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.problems = 0
+        self._counts: Counter[Outcome] = Counter()
+        self._saved = 0
+        self._done = self._batch = 0
+        self._told: set[object] = set()
+
+    @property
+    def total(self) -> int:
+        """How many photos were at work."""
+        return self._counts.total()
+
+    @property
+    def summary(self) -> str:
+        """What was done, in a line."""
+        counts = self._counts
+        text = f"{plural(counts[Outcome.SAVED], 'photo')} shrunk, {size(self._saved)} saved"
+        if counts[Outcome.SKIPPED]:
+            text += f"; {counts[Outcome.SKIPPED]:,} left alone"
+        if counts[Outcome.FAILED]:
+            text += f"; {counts[Outcome.FAILED]:,} failed"
+        return text
+
+    def event(self, about: Path | str, what: str) -> None:
+        """Tell of something that went as it should."""
+        self.reporter.event(about, what)
+
+    def problem(self, about: Path | str, what: str) -> None:
+        """Tell of something that did not."""
+        self.problems += 1
+        self.reporter.problem(about, what)
+
+    def begin(self, count: int) -> None:
+        """So many photos are put to work."""
+        self._done, self._batch = 0, count
+
+    def add(self, done: Done) -> None:
+        """Tell what became of a photo."""
+        self._done += 1
+        self._counts[done.outcome] += 1
+        if done.outcome is Outcome.SAVED:
+            self._saved += done.before - done.after
+            why = f" ({done.reason})" if done.reason else ""
+            self.event(done.path, f"shrunk, {size(done.before)} to {size(done.after)}{why}")
+        elif done.outcome is Outcome.FAILED:
+            self.problem(done.path, done.reason or "failed")
+        else:
+            self.event(done.path, f"left alone: {done.reason}")
+
+    def died(self, path: str) -> None:
+        """Tell that the worker died over a photo."""
+        self._counts[Outcome.FAILED] += 1
+        self.problem(
+            path,
+            "the process that shrinks photos died over this one, or was ended; it is put off for an hour",
+        )
+
+    def stopping(self) -> None:
+        """Tell that the end has been asked for, and has to wait."""
+        self.event("stopping", "the photos at work are finished first")
+        self.reporter.idle("Finishing the photos at work; Ctrl-C ends at once")
+
+    def unsettled(self, count: int) -> None:
+        """Tell of photos that did not settle."""
+        are = "is" if count == 1 else "are"
+        self.reporter.problem(
+            plural(count, "photo"), f"{are} still being written, and left alone; run again when that is done"
+        )
+
+    def found(self, plan: Plan, fresh: int, *, everything: bool) -> None:
+        """Tell what a look has found; what could not be looked into only once."""
+        for path, error in plan.found.problems:
+            if (path, error.errno) not in self._told:
+                self._told.add((path, error.errno))
+                self.problem(path, f"cannot be looked into ({error.strerror}); see that you may read it")
+        if plan.absent and everything:
+            self._once(
+                "nothing found",
+                f"the journal knows {plural(plan.absent, 'photo')} here: is a disk missing? Nothing is forgotten",
+            )
+        text = f"{plural(fresh, 'photo')} to shrink"
+        if everything:
+            text += (
+                f"; {plan.unchanged:,} as an earlier run left them, {len(plan.found.skipped):,} left alone"
+            )
+            self._once("found", text)
+        elif fresh:
+            self.event("found", text)
+
+    def show(self, folders: Sequence[WatchedFolder], photos: Photos, why_waiting: str) -> None:
+        """Keep the line in the terminal up to date."""
+        saved = f"{size(self._saved)} saved"
+        if photos.at_work is not None:
+            self.reporter.working(self._done, self._batch, saved)
+            return
+        text = f"Watching {plural(sum(folder.is_there for folder in folders), 'folder')}"
+        if gone := sum(not folder.is_there for folder in folders):
+            text += f" ({gone:,} not there)"
+        text += f": {plural(self._counts[Outcome.SAVED], 'photo')} shrunk, {saved}"
+        if photos.ready:
+            text += f"; {len(photos.ready):,} wait: {why_waiting}"
+        elif photos.settling:
+            text += f"; {len(photos.settling):,} settling"
+        self.reporter.idle(text)
+
+    def _once(self, about: str, text: str) -> None:
+        """Tell an event that would come with every look over everything, when it is news."""
+        if (about, text) not in self._told:
+            self._told = {told for told in self._told if not isinstance(told, tuple) or told[0] != about}
+            self._told.add((about, text))
+            self.event(about, text)

@@ -1,0 +1,138 @@
+"""The worker's own process: shrinks one batch after the other, until its standard input ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from pico_core.errors import PicoError
+from pico_library import places
+from pico_library.journal import Journal
+from pico_library.pipeline import Result
+from pico_library.scan import Choice, Found
+from pico_library.session import BusyError, Session, alone
+from pico_library.verifier import Verifier
+from pico_library.watch import look
+from pico_library.watch.settle import Look
+from pico_library.watch.worker import Answer, Batch, Done, Ended
+
+
+class BatchSession(Session):
+    """A run over some photos of a library: it looks into their folders only, and at photos that are as they were."""
+
+    def __init__(self, batch: Batch, journal: Journal, verifier: Verifier) -> None:
+        super().__init__(batch.settings, journal, verifier)
+        self._batch = batch
+
+    def _look(self, roots: Sequence[Path], choice: Choice) -> Found:
+        photos = self._batch.photos
+        found = look.into({os.path.dirname(path) for path in photos})(roots, choice)  # noqa: PTH120
+        found.photos = [photo for photo in found.photos if photos.get(photo.key) == Look.of(photo.status)]
+        return found
+
+
+class Task:
+    """A batch, which may be told to stop before, while and after its session is open."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._session: Session | None = None
+
+    def stop(self) -> None:
+        """Let the photos at work be finished, and begin no more."""
+        with self._lock:
+            self._is_stopped = True
+            if self._session is not None:
+                self._session.stop()
+
+    def do(self, verifier: Verifier, send: Callable[[Answer], None]) -> Ended:
+        """Shrink the photos, and send what becomes of each."""
+        batch = self.batch
+        with (
+            alone(),
+            Journal(places.journal_file()) as journal,
+            BatchSession(batch, journal, verifier) as session,
+        ):
+            plan = session.plan(batch.roots, batch.choice)
+            with self._lock:
+                self._session = session
+                if self._is_stopped:
+                    return Ended()
+            for result in session.process(plan, batch.jobs):
+                send(_done(result))
+            return Ended(session.run)
+
+
+def main() -> int:
+    """Work off what standard input asks for, and answer on standard output."""
+    # Both are for the watcher to hear, and to decide what is finished; the verifier inherits it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+    # Whatever a library prints must not end up between the answers.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        threading.Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
+        with Verifier() as verifier:
+            while (task := tasks.get()) is not None:
+                _send(answers, _ended(task, verifier, answers))
+    return 0
+
+
+def _listen(questions: IO[bytes], tasks: queue.SimpleQueue[Task | None]) -> None:
+    """Take questions as they come; their end, which is the watcher's, stops the work after the photo at work."""
+    task = None
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            question = pickle.load(questions)
+            if isinstance(question, Batch):
+                task = Task(question)
+                tasks.put(task)
+            elif task is not None:
+                task.stop()
+    if task is not None:
+        task.stop()
+    tasks.put(None)
+
+
+def _ended(task: Task, verifier: Verifier, answers: IO[bytes]) -> Ended:
+    try:
+        return task.do(verifier, lambda answer: _send(answers, answer))
+    except BusyError:
+        return Ended(is_busy=True)
+    except PicoError as error:
+        return Ended(problem=str(error))
+
+
+def _done(result: Result) -> Done:
+    record = result.record
+    return Done(
+        path=str(record.path),
+        outcome=record.outcome,
+        reason=record.reason,
+        before=record.before or 0,
+        after=record.after or 0,
+        is_disk_full=result.disk_is_full,
+    )
+
+
+def _send(answers: IO[bytes], answer: Answer) -> None:
+    with contextlib.suppress(OSError):  # the watcher has died; the journal knows what was done
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
