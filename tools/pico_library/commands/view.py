@@ -1,0 +1,74 @@
+"""Command `pico-library view`."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from pico_library.console import FAILED, FINE, USAGE, complain
+
+DESCRIPTION = """Show .pico files as a gallery in the web browser: zoom to single pixels, and compare with the originals
+where these are still there. Only this machine's browser gets an answer, and nothing is changed. Ctrl-C ends it."""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    command.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="+", help=".pico files, and folders of them"
+    )
+    command.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="listen on this port (default: one that is free)"
+    )
+    command.add_argument("--no-browser", action="store_true", help="print the address, but open no browser")
+    command.add_argument(
+        "--until-closed", action="store_true", help="end once the page has been closed for 15 seconds"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C, or until nobody looks."""
+    from pico_library.view.server import Viewer
+
+    for path in arguments.paths:
+        if not path.exists():
+            complain(path, "there is no such file or folder; check the spelling")
+            return USAGE
+    try:
+        viewer = Viewer(arguments.paths, arguments.port)
+    except OSError as error:
+        complain(
+            f"port {arguments.port}",
+            f"cannot be used ({error.strerror}); choose another, or leave --port out",
+        )
+        return FAILED
+    with viewer:
+        threading.Thread(target=viewer.serve_forever, args=(0.2,), daemon=True).start()
+        print(f"Showing {_named(arguments.paths)} at\n  {viewer.address}\nCtrl-C ends it.", flush=True)
+        if not arguments.no_browser:
+            threading.Thread(target=webbrowser.open, args=(viewer.invitation(),), daemon=True).start()
+        try:
+            _wait(viewer.presence.over if arguments.until_closed else lambda: False)
+        except KeyboardInterrupt:
+            print()
+        viewer.shutdown()
+    return FINE
+
+
+def _wait(over: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    while not over():
+        pause.wait(0.5)
+
+
+def _named(paths: list[Path]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{len(paths)} places"
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65_535:
+        msg = f"{text} is not a number from 0 to 65535"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

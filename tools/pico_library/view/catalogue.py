@@ -1,0 +1,146 @@
+"""What a gallery shows: the .pico files below some paths, found while the page already shows the first ones."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from pico_codec.cli import explain
+from pico_codec.source import FILE_ERRORS
+from pico_core.container import Container
+from pico_core.errors import FormatError
+from pico_library.restore import find
+from pico_library.thumbnail import orientation_of
+from pico_library.view.exif import taken_at
+
+_BATCH_SECONDS = 0.2  # how long new entries are gathered before the page hears of them
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file. `width` and `height` are those of the picture upright; 0 where the file cannot be read.
+
+    `taken` is local time as in 2021-06-05T04:03:02; `dated` tells whether it comes from EXIF, not from the file's
+    own time. `version` changes when the file does. `error` says what is wrong with the file, if something is.
+    """
+
+    id: str
+    path: Path
+    name: str
+    size: int
+    version: str
+    taken: str
+    dated: bool
+    width: int = 0
+    height: int = 0
+    orientation: int = 1
+    has_preview: bool = False
+    error: str | None = None
+
+
+class Catalogue:
+    """The entries below some roots, which a thread of its own looks for. Links are not followed."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self.roots = tuple(root.resolve() for root in roots)
+        self._given = tuple(roots)
+        self._secret = secrets.token_bytes(16)
+        self._changed = threading.Condition()
+        self._entries: list[Entry] = []
+        self._by_id: dict[str, Entry] = {}
+        self._complete = False
+
+    def start(self) -> None:
+        """Begin to look."""
+        threading.Thread(target=self._look, name="catalogue", daemon=True).start()
+
+    def get(self, entry_id: str) -> Entry | None:
+        """The entry of that id, if there is one."""
+        return self._by_id.get(entry_id)
+
+    def since(self, count: int, timeout: float) -> tuple[list[Entry], bool]:
+        """The entries after the first `count`, and whether these are all; waits up to `timeout` seconds for some."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._complete or len(self._entries) > count, timeout)
+            if not self._complete:
+                self._changed.wait_for(lambda: self._complete, min(timeout, _BATCH_SECONDS))
+            return self._entries[count:], self._complete
+
+    def _look(self) -> None:
+        seen: set[Path] = set()
+        try:
+            for path, base in find(self._given):
+                real = path.resolve()
+                is_root = path in self._given or real in self.roots
+                if real in seen or (real != path and not is_root):
+                    continue
+                seen.add(real)
+                self._add(real, base)
+        finally:
+            with self._changed:
+                self._complete = True
+                self._changed.notify_all()
+
+    def _add(self, path: Path, base: Path) -> None:
+        digest = hashlib.blake2b(bytes(path), key=self._secret, digest_size=9)
+        name = str(path.relative_to(base)) if path.is_relative_to(base) else path.name
+        try:
+            entry = read_entry(digest.hexdigest(), path, name)
+        except FileNotFoundError:
+            return  # it went away meanwhile
+        with self._changed:
+            self._entries.append(entry)
+            self._by_id[entry.id] = entry
+            self._changed.notify_all()
+
+
+def read_entry(entry_id: str, path: Path, name: str) -> Entry:
+    """Read the headers, EXIF and preview of a file, which may be damaged. Raises FileNotFoundError."""
+    status = path.stat()
+    version = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    plain = Entry(entry_id, path, name, status.st_size, version, _local(status.st_mtime), False)
+    try:
+        with path.open("rb") as stream:
+            container = Container(stream, allow_truncated=True)
+            return _described(plain, container)
+    except FileNotFoundError:
+        raise
+    except FILE_ERRORS as error:
+        return replace(plain, error=explain(error))
+
+
+def _described(plain: Entry, container: Container) -> Entry:
+    error = "the end of the file is missing" if container.truncated else None
+    exif = preview = None
+    try:
+        preview = container.preview
+        exif = container.exif
+    except FormatError as damage:
+        error = error or explain(damage)
+    orientation = orientation_of(exif)
+    width, height = container.picture.width, container.picture.height
+    if orientation > 4:
+        width, height = height, width
+    taken = taken_at(exif)
+    return replace(
+        plain,
+        taken=taken or plain.taken,
+        dated=taken is not None,
+        width=width,
+        height=height,
+        orientation=orientation,
+        has_preview=preview is not None,
+        error=error,
+    )
+
+
+def _local(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
+    except (OverflowError, OSError, ValueError):
+        return "1970-01-01T00:00:00"
