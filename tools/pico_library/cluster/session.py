@@ -1,0 +1,106 @@
+"""A run over a cluster, with the face of the session that works on this machine alone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from pico_library import places
+from pico_library.cluster import agreement, connection
+from pico_library.cluster.engine import Engine
+from pico_library.cluster.listing import look
+from pico_library.cluster.needs import require_extra
+from pico_library.cluster.urls import Url
+from pico_library.journal import Journal
+from pico_library.memory import BASE_BYTES
+from pico_library.pipeline import Result
+from pico_library.plan import Plan
+from pico_library.scan import Choice, Found, Photo
+from pico_library.session import Session, alone
+from pico_library.settings import Settings
+from pico_library.verifier import Verifier
+
+_LEAST_WORKERS = 2  # one makes, the other judges
+_BASE_OF_ONE = BASE_BYTES // 2
+
+
+class ClusterSession(Session):
+    """A run at work on the workers of `scheduler`, or on processes of its own."""
+
+    def __init__(self, settings: Settings, journal: Journal, scheduler: str | None) -> None:
+        super().__init__(settings, journal, Verifier())  # which is never started: workers judge each other
+        self._scheduler = scheduler
+        self._folders: list[str] = []
+        self._engine: Engine | None = None
+        self._connected = contextlib.ExitStack()
+
+    def plan(self, roots: Sequence[Path], choice: Choice) -> Plan:
+        """As `Session.plan`, for folders and URLs. Raises StorageError, MissingExtraError."""
+        places = [*roots, *([choice.output] if choice.output is not None else [])]
+        require_extra(objects=any(isinstance(place, Url) for place in places))
+        self._folders = [str(root.resolve()) for root in roots if not isinstance(root, Url)]
+        return super().plan(roots, choice)
+
+    def _look(self, roots: Sequence[Path], choice: Choice) -> Found:
+        return look(roots, choice)
+
+    def process(self, plan: Plan, jobs: int = 1) -> Iterator[Result]:
+        """As `Session.process`; `jobs` counts only for processes of its own. Raises ClusterError."""
+        if not plan.photos:
+            return
+        self._disconnect()
+        installed = agreement.installed()
+        room = None
+        if self._scheduler is None:
+            count = max(_LEAST_WORKERS, jobs)
+            memory = self.settings.max_memory
+            room = None if memory is None else max(0, memory // count - _BASE_OF_ONE)
+            client = self._connected.enter_context(connection.own_workers(count, memory))
+        else:
+            client = self._connected.enter_context(connection.workers_of(self._scheduler))
+        connection.require_agreement(client, installed, self._folders)
+        run = self._begin(plan)
+        self._engine = Engine(client, self.settings, self.journal, run, installed, room)
+        try:
+            yield from self._engine.results(self._until_stopped(plan.photos))
+        except BaseException:
+            self._state = "interrupted"
+            raise
+
+    def _until_stopped(self, photos: Sequence[Photo]) -> Iterator[Photo]:
+        for photo in photos:
+            if self._stopping.is_set():
+                self._state = "interrupted"
+                return
+            yield photo
+
+    def _disconnect(self) -> None:
+        """Finish the photos at work, then let the workers go."""
+        with self._connected:
+            if self._engine is not None:
+                self._engine.drain()
+        self._engine = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._disconnect()
+        finally:
+            super().__exit__(kind, error, trace)
+
+
+@contextlib.contextmanager
+def open_session(
+    settings: Settings, *, scheduler: str | None = None, wait: bool = False
+) -> Iterator[ClusterSession]:
+    """Begin a run, as `session.open_session` does. Raises MissingExtraError, BusyError, PlaceError, JournalError."""
+    require_extra(objects=False)
+    with (
+        alone(wait=wait),
+        Journal(places.journal_file()) as journal,
+        ClusterSession(settings, journal, scheduler) as session,
+    ):
+        yield session
