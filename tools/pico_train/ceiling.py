@@ -15,8 +15,6 @@ MOST_PIXELS_A_SIDE = 512
 
 def main() -> int:
     """Measure and print."""
-    import torch
-
     from pico_core.networks.model import PicoModel
 
     from .start import read_start
@@ -51,7 +49,9 @@ def measure(model: object, path: Path, level: float) -> tuple[float, float, floa
     width, height = (min(MOST_PIXELS_A_SIDE, side) // 64 * 64 for side in whole.size)
     left, top = (whole.width - width) // 2, (whole.height - height) // 2
     pixels = np.asarray(whole.crop((left, top, left + width, top + height)))
-    x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255  # already channels_last in memory
+    x = (
+        torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    )  # already channels_last in memory
     at = torch.tensor([level])
     with torch.inference_mode():
         rounded, bits_y, bits_z = model(x, at)
