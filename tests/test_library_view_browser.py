@@ -190,6 +190,15 @@ def test_keyboard_chooses_opens_and_comes_back_to_the_tile(open_page: OpenPage) 
     assert page.evaluate("location.hash") == ""
 
 
+def test_arrow_begins_in_a_gallery_where_nothing_was_chosen(open_page: OpenPage) -> None:
+    page = open_page()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.tabIndex") == 0
+    assert page.evaluate("document.activeElement !== document.body")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("dialog[open]")
+
+
 def test_photo_opens_upright_with_its_true_pixels(open_page: OpenPage) -> None:
     page = open_page()
     show(page, LAKE)

@@ -307,6 +307,14 @@ grid.addEventListener("keydown", event => {
   if (to >= 0 && to < entries.length) focusOn(to);
 });
 
+// Whoever has not chosen anything yet can begin with an arrow, too
+document.addEventListener("keydown", event => {
+  if (document.activeElement !== document.body || viewer.isOpen() || !entries.length) return;
+  if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
+  event.preventDefault();
+  focusOn(current);
+});
+
 // Opening one; the browser's way back closes it
 
 let pushed = false;
