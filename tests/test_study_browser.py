@@ -1,0 +1,339 @@
+"""A rater in a real browser: every page, keyboard and touch, closed tabs, lost connections, exact pixels."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from study_samples import Server, study
+from test_study_sessions import query
+
+from pico_study.database import PICTURES, Settings
+from pico_study.sessions import Sessions
+
+pytest.importorskip("starlette", reason="the web application needs the extra [study]")
+pytest.importorskip("uvicorn", reason="the web application needs the extra [study]")
+playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need Playwright")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="browser tests need Chromium")
+SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LAPTOP = {"viewport": {"width": 1366, "height": 650}}
+PHONE = {
+    **{
+        "viewport": {"width": 390, "height": 760},
+        "device_scale_factor": 3,
+        "is_mobile": True,
+        "has_touch": True,
+    }
+}
+READY = "#frame:not(.empty)"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Any]:
+    with playwright.sync_playwright() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(running: Any) -> Iterator[Any]:
+    found = running.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    found = Server(study(tmp_path / "study", Settings(trials=8, repeats=0.13, pause_every=4)))
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    found = browser.new_context(**LAPTOP)
+    yield found
+    found.close()
+
+
+def after_checks(server: Server) -> str:
+    """The link of a session whose checks are done, for tests of what comes then."""
+    sessions = Sessions(server.folder)
+    secret = sessions.begin().secret
+    state = sessions.state(secret)
+    while state["trials"][0]["kind"] != "trial":
+        token = state["trials"][0]["token"]
+        state = sessions.answer(secret, token, sessions.truth(token)[0], 1000, {})
+    sessions.close()
+    return f"/#resume={secret}"
+
+
+class Rater:
+    """What a person does, in a tab of their own; complaints of the page fail the test."""
+
+    def __init__(self, context: Any, server: Server, path: str = "/") -> None:
+        self.context = context
+        self.server = server
+        self.complaints: list[str] = []
+        self.open(path)
+
+    def open(self, path: str = "/") -> None:
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(self.server.address + path)
+
+    def wait(self, text: str) -> None:
+        self.page.get_by_text(text).first.wait_for()
+
+    def consent(self) -> None:
+        self.wait("Before you begin")
+        self.page.get_by_role("checkbox").check()
+        self.page.get_by_role("button", name="Begin").click()
+
+    def expected(self) -> str:
+        """The right answer to what is shown, which only the database knows."""
+        address = self.page.evaluate("document.querySelector('.plate, #original').getAttribute('src')")
+        rows = query(self.server.folder, "SELECT expected FROM trials WHERE token = ?", address.split("/")[2])
+        return str(rows[0]["expected"])
+
+    def read_plates(self) -> None:
+        self.wait("Read the figures")
+        self.page.get_by_role("button").first.click()
+        for number in range(6):
+            self.wait(f"Plate {number + 1} of 6")
+            self.page.keyboard.press(self.expected())
+
+    def look_and_answer(self, progress: str, key: str | None = None) -> None:
+        self.wait(progress)
+        self.page.locator(READY).wait_for()
+        self.page.keyboard.press("ArrowLeft")
+        self.page.keyboard.press("ArrowRight")
+        self.page.keyboard.press(key or self.expected())
+
+    def practise_and_check(self) -> None:
+        self.wait("How to compare")
+        self.page.get_by_role("button", name="Practise").click()
+        for number in range(3):
+            self.look_and_answer(f"Practice {number + 1} of 3")
+            self.page.get_by_role("heading", name="Right").wait_for()
+            self.page.keyboard.press("Enter")
+        self.wait("Now find the compressed one")
+        self.page.get_by_role("button", name="Begin the check").click()
+        for number in range(8):
+            self.look_and_answer(f"Check {number + 1} of 8")
+        self.wait("Now the comparisons")
+
+    def go_on(self, progress: str) -> None:
+        self.wait("Welcome back")
+        self.page.get_by_role("button", name="Go on").click()
+        self.wait(progress)
+        self.page.locator(READY).wait_for()
+
+    def begin_comparisons(self) -> None:
+        self.consent()
+        self.read_plates()
+        self.practise_and_check()
+        self.page.get_by_role("button", name="Begin", exact=True).click()
+
+    def stored(self) -> list[str]:
+        """What the database holds of the comparisons, in order."""
+        rows = query(
+            self.server.folder,
+            "SELECT choice FROM answers JOIN trials ON id = trial WHERE kind IN ('trial', 'repeat') ORDER BY position",
+        )
+        return [row["choice"] for row in rows]
+
+
+def test_a_rater_goes_through_the_study_by_keyboard_closes_the_tab_and_goes_on(
+    context: Any, server: Server
+) -> None:
+    rater = Rater(context, server)
+    rater.begin_comparisons()
+    for number, key in enumerate("abn"):
+        rater.look_and_answer(f"Comparison {number + 1} of 8", key)
+    rater.wait("Comparison 4 of 8")
+    rater.page.close()
+
+    rater.open()
+    rater.wait("Welcome back")
+    rater.page.get_by_role("button", name="Go on").click()
+    rater.look_and_answer("Comparison 4 of 8", "b")
+    rater.wait("Time for a pause")
+    rater.page.get_by_role("button", name="Go on").click()
+    for number in range(4, 8):
+        rater.look_and_answer(f"Comparison {number + 1} of 8", "a")
+    rater.wait("Thank you")
+    assert rater.stored() == ["a", "b", "same", "b", "a", "a", "a", "a"]
+    assert rater.complaints == []
+    (view,) = query(server.folder, "SELECT view FROM answers ORDER BY trial DESC LIMIT 1")
+    for word in ('"viewport": [1366, 650]', '"ratio": 1', '"scale": 1', '"panned": false', '"mode": "flip"'):
+        assert word in view["view"]
+
+
+def test_a_double_click_a_held_key_and_an_early_answer_count_as_they_should(
+    context: Any, server: Server
+) -> None:
+    rater = Rater(context, server, after_checks(server))
+    rater.go_on("Comparison 1 of 8")
+    rater.wait("Comparison 1 of 8")
+    rater.page.locator(READY).wait_for()
+    rater.page.keyboard.press("a")
+    rater.wait("Look at A and B first.")
+    rater.page.get_by_role("button", name="A ←").click()
+    rater.page.get_by_role("button", name="B →").click()
+    rater.page.get_by_role("button", name="B is closer").dblclick()
+    rater.wait("Comparison 2 of 8")
+    rater.page.locator(READY).wait_for()
+    assert rater.stored() == ["b"]
+    rater.page.keyboard.press("ArrowLeft")
+    rater.page.keyboard.press("ArrowRight")
+    for _ in range(6):
+        rater.page.keyboard.down("n")
+    rater.page.keyboard.up("n")
+    rater.wait("Comparison 3 of 8")
+    rater.page.locator(READY).wait_for()
+    assert rater.stored() == ["b", "same"]
+    assert rater.complaints == []
+
+
+def test_answers_survive_a_killed_server_and_are_sent_when_it_is_back(context: Any, server: Server) -> None:
+    rater = Rater(context, server, after_checks(server))
+    rater.go_on("Comparison 1 of 8")
+    rater.look_and_answer("Comparison 1 of 8", "a")
+    rater.wait("Comparison 2 of 8")
+    rater.page.locator(READY).wait_for()
+    rater.page.wait_for_timeout(300)  # the pictures of the next one are loaded ahead
+    server.kill()
+    rater.look_and_answer("Comparison 2 of 8", "b")
+    rater.wait("No connection to the server. Your last answer is kept")
+    server.start()
+    rater.look_and_answer("Comparison 3 of 8", "n")
+    rater.wait("Comparison 4 of 8")
+    rater.page.locator("#banner").wait_for(state="hidden")
+    assert rater.stored() == ["a", "b", "same"]
+    server.kill()
+    rater.look_and_answer("Comparison 4 of 8", "a")
+    rater.wait("No connection to the server.")
+    rater.page.close()
+    server.start()
+    rater.open()
+    rater.wait("Welcome back")
+    assert rater.stored() == ["a", "b", "same", "a"]
+    assert rater.complaints == []
+
+
+def test_a_phone_takes_part_by_touch_and_its_link_goes_on_elsewhere(browser: Any, server: Server) -> None:
+    phone = browser.new_context(**PHONE)
+    rater = Rater(phone, server)
+    rater.wait("Before you begin")
+    assert rater.page.evaluate("document.documentElement.scrollWidth") <= 390
+    rater.page.get_by_role("checkbox").tap()
+    rater.page.get_by_role("button", name="Begin").tap()
+    rater.wait("Read the figures")
+    rater.page.get_by_role("button").first.tap()
+    for number in range(6):
+        rater.wait(f"Plate {number + 1} of 6")
+        rater.page.get_by_role("button", name=rater.expected(), exact=True).tap()
+    rater.practise_and_check()
+    rater.page.locator("summary").tap()
+    link = rater.page.get_by_role("textbox").input_value()
+    rater.page.get_by_role("button", name="Begin", exact=True).tap()
+    rater.wait("Comparison 1 of 8")
+    rater.page.locator(READY).wait_for()
+    for name in ("A", "B", "Slider", "Original"):
+        rater.page.locator(".look").get_by_role("button", name=name, exact=True).tap()
+    boxes = rater.page.evaluate(
+        "[...document.querySelectorAll('#viewer button, #question, #count')].filter(e => e.offsetParent && "
+        "!e.closest('dialog')).map(e => e.getBoundingClientRect()).map(b => [b.left, b.top, b.right, b.bottom])"
+    )
+    assert all(0 <= b[0] < b[2] <= 390 and 0 <= b[1] < b[3] <= 760 for b in boxes)
+    rater.page.get_by_role("button", name="No difference").tap()
+    rater.wait("Comparison 2 of 8")
+    assert rater.complaints == []
+    phone.close()
+
+    laptop = browser.new_context(**LAPTOP)
+    moved = Rater(laptop, server)
+    moved.page.goto(link)
+    moved.page.reload()
+    moved.wait("Welcome back")
+    assert "resume" not in moved.page.url
+    moved.page.get_by_role("button", name="Go on").click()
+    moved.look_and_answer("Comparison 2 of 8", "a")
+    moved.wait("Comparison 3 of 8")
+    assert moved.stored() == ["same", "a"]
+    laptop.close()
+
+
+def test_a_rater_can_have_all_answers_deleted(context: Any, server: Server) -> None:
+    rater = Rater(context, server, after_checks(server))
+    rater.go_on("Comparison 1 of 8")
+    rater.look_and_answer("Comparison 1 of 8", "a")
+    rater.wait("Comparison 2 of 8")
+    rater.page.reload()
+    rater.wait("Welcome back")
+    rater.page.locator("summary").click()
+    rater.page.get_by_role("button", name="Delete my answers").click()
+    rater.page.get_by_role("button", name="Delete them").click()
+    rater.page.get_by_role("heading", name="Deleted").wait_for()
+    assert query(server.folder, "SELECT COUNT(*) FROM sessions")[0][0] == 0
+    assert query(server.folder, "SELECT COUNT(*) FROM answers")[0][0] == 0
+    rater.page.reload()
+    rater.wait("Before you begin")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "scale"),
+    [
+        pytest.param(1, 1, marks=pytest.mark.slow),
+        (1.25, 1),
+        pytest.param(1.5, 2, marks=pytest.mark.slow),
+        pytest.param(2, 2, marks=pytest.mark.slow),
+        (3, 3),
+    ],
+)
+def test_one_picture_pixel_is_a_whole_number_of_device_pixels(
+    running: Any, server: Server, ratio: float, scale: int
+) -> None:
+    """The screen shows the very pixels of the lossless file, enlarged by a whole number, at every pixel ratio."""
+    # a real screen of this pixel ratio: Playwright's emulation of one draws at CSS pixels
+    screen = [f"--force-device-scale-factor={ratio}", "--window-size=1101,743"]
+    found = running.chromium.launch(executable_path=CHROMIUM, args=[*SWITCHES, *screen])
+    try:
+        check_pixels(Rater(found.new_context(no_viewport=True), server, after_checks(server)), ratio, scale)
+    finally:
+        found.close()
+
+
+def check_pixels(rater: Rater, ratio: float, scale: int) -> None:
+    assert rater.page.evaluate("devicePixelRatio") == ratio
+    rater.go_on("Comparison 1 of 8")
+    for side, key, column in (
+        ("original", "ArrowUp", "reference"),
+        ("a", "ArrowLeft", "a"),
+        ("b", "ArrowRight", "b"),
+    ):
+        rater.page.keyboard.press(key)
+        token = rater.page.evaluate("document.querySelector('#original').getAttribute('src')").split("/")[2]
+        (row,) = query(
+            rater.server.folder,
+            f"SELECT file FROM trials t JOIN exhibits e ON e.id = t.{column} WHERE token = ?",
+            token,
+        )
+        with Image.open(rater.server.folder / PICTURES / row["file"]) as image:
+            expected = np.asarray(image).repeat(scale, axis=0).repeat(scale, axis=1)
+        left, top = rater.page.evaluate(
+            f"(b => [b.left, b.top])(document.querySelector('#{side}').getBoundingClientRect())"
+        )
+        with Image.open(io.BytesIO(rater.page.screenshot())) as image:
+            screen = np.asarray(image.convert("RGB"))
+        x, y = round(left * ratio), round(top * ratio)
+        assert (screen[y : y + expected.shape[0], x : x + expected.shape[1]] == expected).all()

@@ -1,0 +1,405 @@
+"""Sessions and the server: nothing is lost or counted twice, nothing is given away, strangers stay outside."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_samples import Client, Reply, Server, study
+
+from pico_study.database import DATABASE, Settings, StudyError, writing
+from pico_study.server import PAGE_HEADER, RATER_HEADER
+from pico_study.sessions import Sessions
+from pico_study.way import RefusedError, UnknownError
+
+PAGE = {PAGE_HEADER: "1"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return study(tmp_path / "study")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server, for tests that only call it."""
+    pytest.importorskip("starlette", reason="the web application needs the extra [study]")
+    pytest.importorskip("uvicorn", reason="the web application needs the extra [study]")
+    found = Server(study(tmp_path_factory.mktemp("served") / "study"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def client(server: Server) -> Client:
+    return server.client
+
+
+def query(folder: Path, sql: str, *values: Any) -> list[sqlite3.Row]:
+    connection = sqlite3.connect(folder / DATABASE)
+    connection.row_factory = sqlite3.Row
+    rows = connection.execute(sql, values).fetchall()
+    connection.commit()
+    connection.close()
+    return rows
+
+
+def answer_for(trial: dict[str, Any]) -> str:
+    return "5" if trial["kind"] == "plate" else "a"
+
+
+def go_on(sessions: Sessions, secret: str, most: int = 1000) -> dict[str, Any]:
+    """Answer so many trials, or all that come."""
+    state = sessions.state(secret)
+    for _ in range(most):
+        if state["done"]:
+            break
+        trial = state["trials"][0]
+        state = sessions.answer(secret, trial["token"], answer_for(trial), 1200, {"ratio": 2})
+    return state
+
+
+def test_a_session_goes_through_all_parts_in_order(folder: Path) -> None:
+    sessions = Sessions(folder)
+    secret = sessions.begin().secret
+    assert go_on(sessions, secret) == {"trials": [], "done": True, "feedback": None}
+    kinds = [row["kind"] for row in query(folder, "SELECT kind FROM trials ORDER BY position")]
+    assert kinds[:17] == ["plate"] * 6 + ["practice"] * 3 + ["artefact"] * 8
+    assert len(kinds[17:]) == 12
+    assert kinds[17:].count("repeat") == 1
+    assert query(folder, "SELECT COUNT(*) FROM answers")[0][0] == 29
+
+
+def test_a_pair_comes_once_and_its_repetition_with_sides_swapped(tmp_path: Path) -> None:
+    folder = study(tmp_path / "study", Settings(trials=30, repeats=0.2))
+    sessions = Sessions(folder)
+    go_on(sessions, sessions.begin().secret)
+    trials = query(folder, "SELECT * FROM trials WHERE kind = 'trial'")
+    assert len({frozenset((row["a"], row["b"])) for row in trials}) == len(trials) == 24
+    repeats = query(
+        folder,
+        "SELECT r.a, r.b, t.a AS first_a, t.b AS first_b, r.position - t.position AS later "
+        "FROM trials r JOIN trials t ON t.id = r.repeats",
+    )
+    assert len(repeats) == 6
+    assert all(
+        (row["a"], row["b"]) == (row["first_b"], row["first_a"]) and row["later"] >= 4 for row in repeats
+    )
+
+
+def test_pairs_are_of_one_picture_and_two_conditions(folder: Path) -> None:
+    sessions = Sessions(folder)
+    go_on(sessions, sessions.begin().secret)
+    for row in query(
+        folder,
+        "SELECT a.picture, b.picture, o.picture, a.condition, b.condition, o.kind FROM trials t "
+        "JOIN exhibits a ON a.id = t.a JOIN exhibits b ON b.id = t.b JOIN exhibits o ON o.id = t.reference "
+        "WHERE t.kind = 'trial'",
+    ):
+        assert row[0] == row[1] == row[2]
+        assert row[3] != row[4]
+        assert row[5] == "original"
+
+
+def test_sides_are_random(tmp_path: Path) -> None:
+    folder = study(tmp_path / "study", Settings(trials=60, repeats=0))
+    sessions = Sessions(folder, durable=False)
+    for _ in range(2):
+        go_on(sessions, sessions.begin().secret)
+    found = query(
+        folder,
+        "SELECT a.condition < b.condition AS lower FROM trials t JOIN exhibits a ON a.id = t.a "
+        "JOIN exhibits b ON b.id = t.b WHERE t.kind = 'trial'",
+    )
+    share = sum(row["lower"] for row in found) / len(found)
+    assert 0.3 < share < 0.7
+
+
+def test_a_small_study_ends_when_there_are_no_more_pairs(tmp_path: Path) -> None:
+    folder = study(tmp_path / "study", Settings(trials=500))
+    sessions = Sessions(folder, durable=False)
+    secret = sessions.begin().secret
+    state = go_on(sessions, secret, 18)
+    assert state["trials"][0]["of"] == 3 * 28
+    assert go_on(sessions, secret)["done"]
+
+
+def test_an_answer_counts_once_and_the_first_one_stays(folder: Path) -> None:
+    sessions = Sessions(folder)
+    secret = sessions.begin().secret
+    go_on(sessions, secret, 17)
+    token = sessions.state(secret)["trials"][0]["token"]
+    states = [sessions.answer(secret, token, choice, 900, {}) for choice in ("a", "a", "b")]
+    assert states[0] == states[1] == states[2]
+    assert [
+        row["choice"]
+        for row in query(
+            folder, "SELECT choice FROM answers JOIN trials ON id = trial WHERE token = ?", token
+        )
+    ] == ["a"]
+
+
+def test_answers_sent_at_the_same_time_count_once(folder: Path) -> None:
+    sessions = Sessions(folder)
+    secret = sessions.begin().secret
+    go_on(sessions, secret, 17)
+    token = sessions.state(secret)["trials"][0]["token"]
+    failures: list[Exception] = []
+
+    def send() -> None:
+        try:
+            sessions.answer(secret, token, "b", 900, {})
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert query(folder, "SELECT COUNT(*) FROM answers")[0][0] == 18
+    assert query(folder, "SELECT COUNT(*) FROM trials WHERE kind = 'trial'")[0][0] == 3
+
+
+def test_the_database_itself_refuses_second_and_changed_answers(folder: Path) -> None:
+    sessions = Sessions(folder)
+    go_on(sessions, sessions.begin().secret, 1)
+    for statement in (
+        "INSERT INTO answers SELECT trial, 'b', 1, '{}', 'now' FROM answers",
+        "UPDATE answers SET choice = 'b'",
+        "INSERT INTO trials SELECT id + 1000, token || 'x', session, position, kind, reference, a, b, expected, "
+        "repeats, chosen_by, created FROM trials",
+        "INSERT INTO answers VALUES (99999, 'a', 1, '{}', 'now')",
+    ):
+        with pytest.raises(StudyError), writing(folder) as connection:
+            connection.execute(statement)
+
+
+def test_the_database_is_in_write_ahead_mode_and_syncs_every_answer(folder: Path) -> None:
+    with writing(folder) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+        assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+
+
+def test_a_rater_cannot_answer_for_another(folder: Path) -> None:
+    sessions = Sessions(folder)
+    one, other = sessions.begin().secret, sessions.begin().secret
+    token = sessions.state(one)["trials"][0]["token"]
+    with pytest.raises(UnknownError):
+        sessions.answer(other, token, "5", 1, {})
+    with pytest.raises(UnknownError):
+        sessions.state("someone")
+
+
+@pytest.mark.parametrize(
+    ("choice", "milliseconds", "view"), [("c", 1, {}), ("a", -1, {}), ("a", 1, {"mode": "x" * 9999})]
+)
+def test_answers_that_make_no_sense_are_refused(
+    folder: Path, choice: str, milliseconds: int, view: dict[str, Any]
+) -> None:
+    sessions = Sessions(folder)
+    secret = sessions.begin().secret
+    go_on(sessions, secret, 17)
+    with pytest.raises(RefusedError):
+        sessions.answer(secret, sessions.state(secret)["trials"][0]["token"], choice, milliseconds, view)
+    assert query(folder, "SELECT COUNT(*) FROM answers")[0][0] == 17
+
+
+def test_no_difference_is_refused_where_it_is_not_offered(tmp_path: Path) -> None:
+    sessions = Sessions(study(tmp_path / "study", Settings(trials=5, ties=False)))
+    secret = sessions.begin().secret
+    state = go_on(sessions, secret, 17)
+    assert not state["trials"][0]["ties"]
+    with pytest.raises(RefusedError):
+        sessions.answer(secret, state["trials"][0]["token"], "same", 1, {})
+
+
+def test_withdrawing_deletes_the_session_and_its_answers_only(folder: Path) -> None:
+    sessions = Sessions(folder)
+    one, other = sessions.begin().secret, sessions.begin().secret
+    go_on(sessions, one, 20)
+    go_on(sessions, other, 18)
+    sessions.withdraw(one)
+    assert query(folder, "SELECT COUNT(*) FROM answers")[0][0] == 18
+    assert query(folder, "SELECT COUNT(*) FROM sessions")[0][0] == 1
+    with pytest.raises(UnknownError):
+        sessions.state(one)
+
+
+def test_people_and_simulated_raters_never_share_a_study(folder: Path) -> None:
+    sessions = Sessions(folder)
+    sessions.begin()
+    with pytest.raises(StudyError, match="cannot share"):
+        sessions.begin(simulated=True)
+
+
+# ---- the server -----------------------------------------------------------------------------------------------
+
+
+def begin(client: Client) -> tuple[dict[str, str], dict[str, Any]]:
+    state = client.post("/api/begin", {"consent": True}, headers=PAGE).json()
+    return {**PAGE, RATER_HEADER: state["rater"]}, state
+
+
+def through(client: Client, headers: dict[str, str], state: dict[str, Any], number: int) -> list[Reply]:
+    found = []
+    for _ in range(number):
+        trial = state["trials"][0]
+        content = {"trial": trial["token"], "choice": answer_for(trial), "milliseconds": 900, "view": {}}
+        found.append(client.post("/api/answer", content, headers=headers))
+        state = found[-1].json()
+    return found
+
+
+def test_nothing_that_a_page_gets_tells_what_is_compared(client: Client) -> None:
+    headers, state = begin(client)
+    replies = through(client, headers, state, 20)
+    told = json.dumps([state, *[reply.json() for reply in replies]]) + client.get("/api/study").text
+    told += "".join(str(reply.headers) for reply in replies)
+    for word in ("JPEG", "jpeg", "WebP", "webp", "condition", "repeat", 'expected": ""', "quality", "osprey"):
+        assert word not in told
+    trial = replies[-1].json()["trials"][0]
+    pictures = [client.get(f"/picture/{trial['token']}/{role}") for role in ("reference", "a", "b")]
+    assert len({json.dumps(dict(picture.headers)) for picture in pictures}) == 1
+    assert {picture.headers["content-type"] for picture in pictures} == {"image/png"}
+    assert len({picture.content for picture in pictures}) == 3
+
+
+def test_right_answers_are_told_after_practice_only(client: Client) -> None:
+    headers, state = begin(client)
+    replies = [reply.json() for reply in through(client, headers, state, 20)]
+    assert [bool(reply["feedback"]) for reply in replies] == [False] * 6 + [True] * 3 + [False] * 11
+
+
+def test_the_page_may_load_nothing_from_elsewhere(client: Client) -> None:
+    for path in ("/", "/web/study.js", "/web/study.css", "/api/study"):
+        reply = client.get(path)
+        assert reply.status == 200
+        policy = reply.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert reply.headers["referrer-policy"] == "no-referrer"
+        for scheme in ("http://", "https://"):
+            assert scheme not in reply.text.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8123", "127.0.0.1.evil.example"])
+def test_other_names_of_the_server_are_refused(client: Client, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status == 421
+
+
+@pytest.mark.parametrize("host", ["localhost:8123", "127.0.0.1:8123", "[::1]:8123", "192.168.1.20:8123"])
+def test_addresses_of_the_server_are_accepted(client: Client, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {**PAGE, "origin": "http://evil.example"},
+        {**PAGE, "origin": "null"},
+        {**PAGE, "sec-fetch-site": "cross-site"},
+    ],
+)
+def test_forged_requests_are_refused(server: Server, headers: dict[str, str]) -> None:
+    before = query(server.folder, "SELECT COUNT(*) FROM sessions")[0][0]
+    assert server.client.post("/api/begin", {"consent": True}, headers=headers).status == 403
+    assert query(server.folder, "SELECT COUNT(*) FROM sessions")[0][0] == before
+
+
+def test_requests_that_are_no_answers_are_refused(client: Client) -> None:
+    headers, state = begin(client)
+    token = state["trials"][0]["token"]
+    whole = {"trial": token, "choice": "5", "milliseconds": 5, "view": {}}
+    wrong: list[object] = [
+        [],
+        {},
+        {**whole, "milliseconds": "5"},
+        {**whole, "view": 3},
+        {**whole, "choice": None},
+    ]
+    for broken in wrong:
+        assert client.post("/api/answer", broken, headers=headers).status == 400
+    assert client.post("/api/answer", b"{", headers=headers).status == 400
+    assert client.post("/api/answer", b" " * 9000, headers=headers).status == 413
+    assert client.post("/api/answer", {**whole, "trial": "x"}, headers=headers).status == 404
+    assert client.post("/api/begin", {"consent": "yes"}, headers=PAGE).status == 400
+    for path in ("/picture/x/a", f"/picture/{token}/condition", "/web/../study.sqlite3", "/web/page.html"):
+        assert client.get(path).status == 404
+
+
+def test_without_the_link_there_is_no_way_in(folder: Path) -> None:
+    key = Sessions(folder).access_key
+    server = Server(folder, "--host", "0.0.0.0", "--name", "studies.local")
+    try:
+        outside = server.client
+        named = {"host": "studies.local:8123"}
+        assert outside.get("/", named).status == 401
+        for path in ("/", "/?key=wrong", "/api/study", "/picture/x/a"):
+            assert outside.get(path).status == 401
+        assert outside.post("/api/begin", {"consent": True}, headers=PAGE).status == 401
+        entered = outside.get(f"/?key={key}")
+        assert entered.status == 303
+        assert entered.headers["location"] == "/"
+        cookie = entered.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert outside.get("/api/study").status == 200
+        assert outside.get("/", named).status == 200
+    finally:
+        server.stop()
+
+
+def test_no_address_of_a_rater_is_stored(server: Server) -> None:
+    headers, state = begin(server.client)
+    through(
+        server.client, {**headers, "user-agent": "a-rare-browser", "x-forwarded-for": "203.0.113.9"}, state, 3
+    )
+    content = b"".join(path.read_bytes() for path in server.folder.glob(f"{DATABASE}*"))
+    for trace in (b"203.0.113", b"a-rare-browser", headers[RATER_HEADER].encode()):
+        assert trace not in content
+
+
+def test_killing_the_server_loses_no_accepted_answer(folder: Path) -> None:
+    server = Server(folder)
+    try:
+        accepted = []
+        state: dict[str, Any] = {}
+        headers: dict[str, str] = {}
+        for number in range(21):
+            if number % 7 == 0:
+                server.kill()
+                server.start()
+            if not headers:
+                headers, state = begin(server.client)
+            else:
+                state = server.client.get("/api/state", headers).json()
+            (reply,) = through(server.client, headers, state, 1)
+            assert reply.status == 200
+            accepted.append(state["trials"][0]["token"])
+        server.kill()
+    finally:
+        server.stop()
+    stored = {row["token"] for row in query(folder, "SELECT token FROM answers JOIN trials ON id = trial")}
+    assert stored == set(accepted)
+    assert query(folder, "PRAGMA integrity_check")[0][0] == "ok"
+
+
+def test_serving_to_a_network_prints_a_link_with_the_key(folder: Path) -> None:
+    server = Server(folder, "--host", "0.0.0.0")
+    try:
+        assert server.process.stdout is not None
+        lines = [server.process.stdout.readline() for _ in range(2)]
+        key = Sessions(folder).access_key
+        assert f":{server.port}/?key={key}" in lines[1]
+        assert server.client.get("/").status == 401
+    finally:
+        server.stop()

@@ -1,0 +1,93 @@
+/** Answers on their way: kept in the browser until the server has them, sent again after a lost connection. */
+
+const RATER = "pico-study-rater";
+const QUEUE = "pico-study-answers";
+const LONGEST_WAIT = 15000;
+
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export const rater = {
+  get: () => localStorage.getItem(RATER),
+  set: secret => localStorage.setItem(RATER, secret),
+  forget: () => { localStorage.removeItem(RATER); localStorage.removeItem(QUEUE); },
+};
+
+/** One call of the server. Throws Refused if it says no, and TypeError if it cannot be reached. */
+export async function call(path, content) {
+  const headers = { "X-Pico-Study": "1", "X-Pico-Rater": rater.get() ?? "" };
+  const options = content === undefined ? { headers } : {
+    method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(content),
+  };
+  const response = await fetch(path, options);
+  let found = {};
+  try { found = await response.json(); } catch { /* an error page of something in between */ }
+  if (!response.ok) throw new Refused(response.status, found.error ?? `the server answers ${response.status}`);
+  return found;
+}
+
+export class Outbox {
+  /** `onState(state, trial)` is told what the server says after each answer, `onTrouble(message or null)` how it goes,
+   * and `onLost(error)` that the server does not take an answer for good. */
+  constructor(onState, onTrouble, onLost) {
+    Object.assign(this, { onState, onTrouble, onLost, busy: false, failures: 0, wake: null });
+    addEventListener("online", () => this.wake?.());
+  }
+
+  waiting() {
+    try { return JSON.parse(localStorage.getItem(QUEUE) ?? "[]"); } catch { return []; }
+  }
+
+  has(token) {
+    return this.waiting().some(answer => answer.trial === token);
+  }
+
+  put(answer) {
+    if (!this.has(answer.trial)) localStorage.setItem(QUEUE, JSON.stringify([...this.waiting(), answer]));
+    return this.send();
+  }
+
+  remove(token) {
+    localStorage.setItem(QUEUE, JSON.stringify(this.waiting().filter(answer => answer.trial !== token)));
+  }
+
+  /** Send all that waits, in order, for as long as it takes. */
+  async send() {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      for (let answer; (answer = this.waiting()[0]);) {
+        try {
+          const state = await call("/api/answer", answer);
+          this.remove(answer.trial);
+          this.failures = 0;
+          this.onTrouble(null);
+          this.onState(state, answer.trial);
+        } catch (error) {
+          if (error instanceof Refused && error.status >= 400 && error.status < 500) {
+            this.remove(answer.trial);
+            this.onLost(error);
+          } else {
+            await this.rest();
+          }
+        }
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async rest() {
+    this.failures += 1;
+    const many = this.waiting().length;
+    const kept = many === 1 ? "Your last answer is" : `Your last ${many} answers are`;
+    this.onTrouble(`No connection to the server. ${kept} kept on this device and will be sent.`);
+    const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.failures);
+    await new Promise(resolve => { this.wake = resolve; setTimeout(resolve, wait); });
+    this.wake = null;
+  }
+}
