@@ -18,9 +18,11 @@ from metric_pictures import coarse, picture
 from PIL import Image
 
 from pico_bench import crops
+from pico_bench import mozjpeg as mozjpeg_module
 from pico_bench.cli import main
 from pico_bench.codecs import PILLOW_CODECS, CodecFailedError, PicoCodec
 from pico_bench.commands import VvcCodec, from_planes, read_commands, to_planes
+from pico_bench.mozjpeg import MozjpegCodec
 from pico_bench.originals import Original
 from pico_bench.reconstructions import Reconstructions
 from pico_core.errors import OptionError, PicoError
@@ -277,6 +279,48 @@ def test_every_codec_of_pillow_codes_and_decodes(folder: Path, name: str) -> Non
     np.testing.assert_array_equal(again.pixels, small.pixels)
 
 
+@pytest.fixture
+def mozjpeg() -> MozjpegCodec:
+    codec = MozjpegCodec()
+    if codec.missing():
+        pytest.skip(codec.missing() or "")
+    return codec
+
+
+def test_mozjpeg_writes_smaller_jpeg_files_than_pillow_at_equal_error(
+    mozjpeg: MozjpegCodec, samples: Path
+) -> None:
+    original = Original(samples / "lake.jpg")
+    ours = mozjpeg.code(original, "50")
+    assert ours.content is not None
+    assert ours.content[:3] == b"\xff\xd8\xff"
+    assert b"\xff\xc2" in ours.content  # progressive
+    pillow = PILLOW_CODECS["jpeg"]
+    rival = next(
+        coded
+        for quality in range(1, 101)
+        if psnr(original.pixels, (coded := pillow.code(original, str(quality))).pixels)
+        >= psnr(original.pixels, ours.pixels)
+    )
+    assert ours.size < 0.95 * rival.size
+    assert mozjpeg.code(original, "20").size < ours.size
+
+
+def test_libvips_without_mozjpeg_is_not_called_mozjpeg(
+    mozjpeg: MozjpegCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = mozjpeg_module._vips().Image.jpegsave_buffer
+    monkeypatch.setattr(
+        mozjpeg_module._vips().Image,
+        "jpegsave_buffer",
+        lambda picture, **o: plain(picture, Q=o["Q"]),
+        raising=False,
+    )
+    mozjpeg_module._unusable.cache_clear()
+    assert "built without mozjpeg" in (mozjpeg.missing() or "")
+    mozjpeg_module._unusable.cache_clear()
+
+
 def test_pico_files_are_whole_files_known_by_their_model(folder: Path) -> None:
     original, codec = Original(folder / "p0.png"), PicoCodec(("20",))
     coded = codec.code(original, "20")
@@ -311,15 +355,20 @@ def test_vvc_codes_and_decodes(folder: Path) -> None:
 def test_a_missing_package_leaves_its_codec_out_in_one_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in ("pillow_heif", "pillow_jxl", "matplotlib", "bjontegaard"):
+    for module in ("pillow_heif", "pillow_jxl", "pyvips", "matplotlib", "bjontegaard"):
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    more = [argument for name in ("heic", "jxl", "vvc", "webp:20,50,80") for argument in ("--codec", name)]
+    more = [
+        argument
+        for name in ("heic", "jxl", "mozjpeg", "vvc", "webp:20,50,80")
+        for argument in ("--codec", name)
+    ]
     assert rd(folder, tmp_path / "out", "--metrics", "psnr", *more) == 0
     said = capsys.readouterr()
     for line in (
         "HEIC left out: the package pillow-heif is not installed (pip install 'pillow-pico[bench]')",
         "JPEG XL left out: the package pillow-jxl-plugin is not installed",
+        "JPEG (mozjpeg) left out: the package pyvips is not installed",
         "VVC left out: vvencapp and vvdecapp not found on the PATH",
         "plots left out: the package matplotlib is not installed",
         "BD-rates left out: the package bjontegaard is not installed",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pico_bench import tables
 from pico_bench.curves import Comparison, bd_rate, compare, curves, mean_interval, overlap
 from pico_bench.rd import Row
-from pico_metrics.catalogue import METRICS
+from pico_metrics.catalogue import EVERY_METRIC, METRICS
 
 RATES = (0.1, 0.2, 0.4, 0.8)
 PSNR = (26.0, 29.0, 32.0, 35.0)
@@ -98,6 +98,44 @@ def test_curves_compare_only_pictures_that_every_codec_has() -> None:
     found, notes = curves([*one, *(row for row in two if row.image != "image3")])
     assert [curve.images for curve in found] == [("image0", "image1", "image2")] * 2
     assert notes == ["image3 is left out: B did not code it"]
+
+
+def partly(codec: str, factor: float = 1) -> list[Row]:
+    """A codec on four pictures of which the last two hold text; only there it is read."""
+    read = (0.2, 0.5, 0.8, 1.0)
+    return [
+        Row(r.image, r.codec, r.quality, r.bpp, {**r.values, "text_accuracy": read[int(r.quality)]})
+        if r.image in ("image2", "image3")
+        else r
+        for r in rows(codec, tuple(factor * rate for rate in RATES), PSNR)
+    ]
+
+
+def test_a_metric_that_few_pictures_have_is_averaged_over_those_at_their_rates() -> None:
+    (curve,), _ = curves(partly("A"))
+    assert list(curve.columns("text_accuracy")) == [2, 3]
+    assert len(curve.columns("psnr")) == 4
+    expected = [(1.25 * rate, value) for rate, value in zip(RATES, (0.2, 0.5, 0.8, 1.0), strict=True)]
+    np.testing.assert_allclose(curve.points("text_accuracy"), expected)
+    head, first, *_ = tables.means(curve, [EVERY_METRIC["psnr"], EVERY_METRIC["text_accuracy"]])
+    assert head == ["quality", "bits per pixel", "PSNR", "characters read (2 pictures)"]
+    assert first == ["0", "0.115", "26.00", "0.200"]
+    assert tables.worst(curve, [EVERY_METRIC["text_accuracy"]])[1] == ["0", "image2 0.200"]
+
+
+def test_a_metric_that_few_pictures_have_is_compared_on_those() -> None:
+    found = compared(partly("A"), partly("B", 1.5), "text_accuracy")
+    assert found.rate is not None
+    assert found.rate.value == pytest.approx(50, abs=1e-6)
+    assert math.isnan(found.rate.low)
+    assert found.per_image == 2
+
+
+def test_pictures_without_a_metric_leave_nothing_to_compare() -> None:
+    with_text, without = partly("A"), rows("B", RATES, PSNR)
+    (first, second), _ = curves([*with_text, *without])
+    assert "text_accuracy" not in second.values
+    assert [m.name for m in tables.metrics_of([first, second])] == ["psnr"]
 
 
 def test_a_quality_that_lacks_a_picture_is_left_out() -> None:

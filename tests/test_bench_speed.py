@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pico_bench.measure import PILLOW_OPTIONS
+from pico_bench.measure import MOZJPEG, PILLOW_OPTIONS
 from pico_bench.picture import mosaic
-from pico_bench.speed import PARTS, as_text
+from pico_bench.speed import NEEDED, PARTS, as_text, codecs_of
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def results(samples: Path) -> dict[str, Any]:
 
 
 def test_every_codec_is_measured_in_the_same_run(results: dict[str, Any]) -> None:
-    assert list(results["codecs"]) == [*PILLOW_OPTIONS, "pico", "pico float32"]
+    assert list(results["codecs"]) == codecs_of(None)
+    assert {*PILLOW_OPTIONS, "pico", "pico float32"} - set(results["codecs"]) <= {"HEIC", "JPEG XL"}
     assert (results["picture"]["width"], results["picture"]["height"]) == (578, 771)
     for result in results["codecs"].values():
         for operation in ("encode", "decode"):
@@ -47,6 +48,23 @@ def test_time_is_split_into_the_parts_of_the_codec(results: dict[str, Any]) -> N
         assert measured["start_up"] > 0
 
 
+def test_mozjpeg_is_measured_where_it_is_installed(results: dict[str, Any]) -> None:
+    pytest.importorskip("pyvips", reason="pyvips is not installed")
+    assert results["codecs"][MOZJPEG]["encode"]["bytes"] < results["codecs"]["JPEG"]["encode"]["bytes"]
+
+
+def test_codecs_asked_for_come_with_those_that_the_tables_need() -> None:
+    assert set(codecs_of(["AVIF speed 6"])) == {"AVIF speed 6", *NEEDED}
+
+
+def test_a_codec_without_its_package_is_left_out_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert "HEIC" not in codecs_of(["HEIC"])
+    assert capsys.readouterr().err.count("HEIC left out: pillow_heif is not installed") == 1
+
+
 def test_tables_name_every_codec_and_part(results: dict[str, Any]) -> None:
     text = as_text(results)
     for word in (
@@ -56,6 +74,7 @@ def test_tables_name_every_codec_and_part(results: dict[str, Any]) -> None:
         "AVIF/s8 q60",
         ".pico q60",
         ".pico/fp32 q60",
+        "JPEG 2000 36 dB",
         *PARTS,
         "start-up",
     ):

@@ -11,21 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pico_bench import crops, curves, plots, rd, report, speed, tables
+from pico_bench import crops, curves, evidence, plots, rd, report, speed, tables, text_pages
 from pico_bench.codecs import PICO, PILLOW_CODECS, Codec, PicoCodec
 from pico_bench.commands import VvcCodec, read_commands
 from pico_bench.curves import Curve
+from pico_bench.mozjpeg import MozjpegCodec
 from pico_bench.originals import find_originals
 from pico_bench.reconstructions import Reconstructions
 from pico_bench.store import Store
+from pico_bench.text_source import TextSource
 from pico_core import __version__
 from pico_core.errors import OptionError, PicoError
 from pico_core.tiling import Box
-from pico_metrics.catalogue import METRICS
+from pico_metrics.catalogue import EVERY_METRIC, TEXT_METRICS
 
 FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 OUTPUT = Path("runs/bench")
-CODECS = ("pico", *PILLOW_CODECS, "vvc")
+CODECS = ("pico", *PILLOW_CODECS, "mozjpeg", "vvc")
 ANCHORS = ("AVIF", "HEIC", "WebP", "JPEG")
 REPORT = "report.html"
 
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_crops(commands)
     commands.add_parser("speed", help="time and memory on one large picture; see pico-bench speed --help")
     _add_report(commands)
+    _add_text_pages(commands)
     return parser
 
 
@@ -82,9 +85,15 @@ def _add_rd(commands: Any) -> None:
     command.add_argument(
         "--metrics",
         nargs="+",
-        choices=tuple(METRICS),
+        choices=tuple(EVERY_METRIC),
         metavar="METRIC",
-        help=f"of {', '.join(METRICS)} (all)",
+        help=f"of {', '.join(EVERY_METRIC)} (all)",
+    )
+    command.add_argument(
+        "--text-truth",
+        type=Path,
+        metavar="FILE",
+        help="JSON file of the text in the pictures (what the recogniser reads in the originals)",
     )
     _add_anchor(command)
 
@@ -106,7 +115,25 @@ def _add_report(commands: Any) -> None:
     command = _command(commands, "report", "write one HTML page of the last rd run and its crops", _report)
     command.add_argument("--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"of the run ({OUTPUT})")
     command.add_argument("--speed", type=Path, metavar="FILE", help="what `pico-bench speed --json` printed")
+    command.add_argument(
+        "--markdown", type=Path, metavar="PAGE", help="also rewrite the run's section of this Markdown page"
+    )
+    command.add_argument("--section", metavar="NAME", help="of the page (the name of the run's folder)")
     _add_anchor(command)
+
+
+def _add_text_pages(commands: Any) -> None:
+    command = _command(
+        commands,
+        "text-pages",
+        "draw pictures of text whose words are known, to be measured with rd",
+        _text_pages,
+    )
+    command.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="to write the pictures and truth.json into"
+    )
+    command.add_argument("--count", type=int, default=14, metavar="N", help="of pictures (14)")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="other seed, other words (0)")
 
 
 def _add_pictures_and_codecs(command: argparse.ArgumentParser) -> None:
@@ -206,6 +233,8 @@ def _built_in(text: str) -> Any:
         return PicoCodec() if ladder is None else PicoCodec(ladder)
     if name == "vvc":
         return VvcCodec() if ladder is None else VvcCodec(ladder)
+    if name == "mozjpeg":
+        return MozjpegCodec() if ladder is None else MozjpegCodec(ladder)
     codec = PILLOW_CODECS[name]
     return codec if ladder is None else replace(codec, ladder=ladder)
 
@@ -213,14 +242,19 @@ def _built_in(text: str) -> Any:
 def _rd(arguments: argparse.Namespace) -> int:
     originals = find_originals(arguments.folder, arguments.only)
     codecs, left_out = codecs_of(arguments)
-    metrics = [METRICS[name] for name in arguments.metrics or METRICS]
+    names = arguments.metrics or EVERY_METRIC
+    text = TextSource(arguments.out, arguments.text_truth)
+    unreadable = text.missing() if any(name in TEXT_METRICS for name in names) else None
+    if unreadable:
+        left_out.append(unreadable)
+    metrics = [EVERY_METRIC[name] for name in names if not (unreadable and name in TEXT_METRICS)]
     store = Store(arguments.out)
     if store.unreadable:
         _say(
             f"{store.unreadable} lines of {arguments.out / 'results.jsonl'} were damaged and are passed over"
         )
     known = len(store)
-    run = rd.measure(originals, codecs, metrics, store, _say)
+    run = rd.measure(originals, codecs, metrics, store, _say, text)
     run = replace(run, notes=[*left_out, *run.notes], command=arguments.command_line)
     run.save(arguments.out)
     print(f"{len(run.rows)} coded pictures, {len(store) - known} new numbers, cache in {arguments.out}")
@@ -302,6 +336,35 @@ def _report(arguments: argparse.Namespace) -> int:
     partial.write_text(html, "utf-8")
     partial.replace(folder / REPORT)
     print(f"{folder / REPORT}: {len(html):,} bytes")
+    if arguments.markdown is not None:
+        _evidence(arguments, run, found, lines, drawn, text)
+    return FINE
+
+
+def _evidence(
+    arguments: argparse.Namespace,
+    run: rd.Run,
+    found: Sequence[Curve],
+    notes: Sequence[str],
+    drawn: Sequence[Path],
+    timing: str | None,
+) -> None:
+    name = arguments.section or arguments.out.resolve().name
+    shown = evidence.copy_plots(drawn, arguments.markdown, name, len(run.text) == len(run.sizes))
+    body = evidence.section(run, found, notes, shown, timing)
+    evidence.put_section(arguments.markdown, name, body)
+    print(f"{arguments.markdown}: section {name}, {len(body):,} characters")
+
+
+def _text_pages(arguments: argparse.Namespace) -> int:
+    if arguments.count < 1:
+        msg = f"{arguments.count} pages cannot be drawn; ask for 1 or more"
+        raise OptionError(msg)
+    text_pages.write_pages(arguments.folder, arguments.count, arguments.seed)
+    truth = arguments.folder / text_pages.TRUTH
+    print(
+        f"{arguments.count} pictures; measure them with: pico-bench rd {arguments.folder} --text-truth {truth}"
+    )
     return FINE
 
 

@@ -149,7 +149,7 @@ class PicoCodec(FileCodec):
 
     name = PICO
 
-    def __init__(self, ladder: tuple[str, ...] = ("0", "20", "40", "60", "80", "100")) -> None:
+    def __init__(self, ladder: tuple[str, ...] = ("0", "10", "20", "40", "60", "80", "100")) -> None:
         self.ladder = ladder
 
     def identity(self, original: Original, quality: str) -> Mapping[str, str]:
@@ -211,16 +211,16 @@ def _jpeg_xl(quality: float) -> dict[str, Any]:
 
 
 PILLOW_CODECS: dict[str, PillowCodec] = {
-    "jpeg": PillowCodec("JPEG", "JPEG", ("10", "20", "30", "45", "60", "75", "90"), _jpeg, feature="jpg"),
+    "jpeg": PillowCodec("JPEG", "JPEG", ("5", "10", "20", "30", "45", "60", "75"), _jpeg, feature="jpg"),
     "jpeg2000": PillowCodec(
-        "JPEG 2000", "JPEG2000", ("27", "29", "31", "33", "36", "39"), _jpeg_2000, feature="jpg_2000"
+        "JPEG 2000", "JPEG2000", ("26", "28", "30", "32", "34", "36"), _jpeg_2000, feature="jpg_2000"
     ),
     "webp": PillowCodec("WebP", "WEBP", ("2", "10", "25", "45", "65", "85"), _webp, feature="webp"),
-    "avif": PillowCodec("AVIF", "AVIF", ("20", "30", "40", "50", "60", "75"), _avif, feature="avif"),
+    "avif": PillowCodec("AVIF", "AVIF", ("10", "20", "30", "40", "50", "60", "75"), _avif, feature="avif"),
     "heic": PillowCodec(
         "HEIC",
         "HEIF",
-        ("15", "25", "35", "45", "55", "65"),
+        ("10", "20", "27", "34", "41", "50"),
         _heic,
         package="pillow-heif",
         module="pillow_heif",
@@ -228,7 +228,7 @@ PILLOW_CODECS: dict[str, PillowCodec] = {
     "jxl": PillowCodec(
         "JPEG XL",
         "JXL",
-        ("10", "25", "40", "55", "70", "85"),
+        ("1", "10", "25", "40", "55", "70", "85"),
         _jpeg_xl,
         package="pillow-jxl-plugin",
         module="pillow_jxl",

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pico_bench.codecs import Codec, Coded, FileCodec, PillowCodec
 from pico_bench.commands import CommandCodec, VvcCodec
+from pico_bench.mozjpeg import MozjpegCodec
 from pico_bench.originals import Original
 from pico_core.errors import OptionError, PicoError
 from pico_core.tiling import Box
@@ -17,7 +18,7 @@ from pico_metrics.lpips import lpips, lpips_map, worst_crop
 from pico_metrics.pictures import Pixels
 
 CROPS = "crops"
-_CAPTION, _GAP, _COLUMNS = 58, 8, 4
+_CAPTION, _GAP, _COLUMNS = 58, 8, 4  # columns at most
 _INK, _PAPER, _GREY = "#111111", "#ffffff", "#555555"
 
 
@@ -89,7 +90,9 @@ def ladder(codec: Codec, original: Original) -> list[str]:
     if isinstance(codec, CommandCodec):
         return list(codec.qualities(original))
     if isinstance(codec, FileCodec):
-        return [str(quality) for quality in range(1 if isinstance(codec, PillowCodec) else 0, 101)]
+        return [
+            str(quality) for quality in range(1 if isinstance(codec, PillowCodec | MozjpegCodec) else 0, 101)
+        ]
     sizes = {quality: codec.code(original, quality).size for quality in codec.qualities(original)}
     return sorted(sizes, key=lambda quality: sizes[quality])
 
@@ -113,8 +116,8 @@ def _panel(pixels: Pixels, box: Box, zoom: int, title: str, detail: str) -> Imag
 
 
 def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
-    columns = min(_COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
+    rows = -(-len(panels) // _COLUMNS)
+    columns = -(-len(panels) // rows)  # as even as can be: nine panels are three rows of three
     width, height = panels[0].width + _GAP, panels[0].height + _GAP
     sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _PAPER)
     for number, panel in enumerate(panels):

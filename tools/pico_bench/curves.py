@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pico_bench.codecs import INSTALL
 from pico_bench.rd import Row
-from pico_metrics.catalogue import METRICS
+from pico_metrics.catalogue import EVERY_METRIC
 
 LEAST_POINTS = 3
 LEAST_OVERLAP = 0.5
@@ -29,7 +29,10 @@ _LEVEL = 95  # percent of the intervals
 
 @dataclass(frozen=True)
 class Curve:
-    """One codec: rates and values of metrics by quality (rows) and picture (columns), in order of mean rate."""
+    """One codec: rates and values of metrics by quality (rows) and picture (columns), in order of mean rate.
+
+    A value is NaN where the metric says nothing about the picture.
+    """
 
     codec: str
     qualities: tuple[str, ...]
@@ -38,10 +41,19 @@ class Curve:
     values: Mapping[str, NDArray[np.float64]]
 
     def points(self, metric: str, columns: NDArray[np.int64] | None = None) -> list[tuple[float, float]]:
-        """Mean rate and mean value at each quality, over all pictures or the given columns; finite ones only."""
-        chosen = np.arange(len(self.images)) if columns is None else columns
+        """Mean rate and mean value at each quality, finite ones only.
+
+        Over the pictures that have the metric, or over the given columns.
+        """
+        chosen = self.columns(metric) if columns is None else columns
+        if not len(chosen):
+            return []
         means = zip(self.bpp[:, chosen].mean(1), self.values[metric][:, chosen].mean(1), strict=True)
         return [(float(rate), float(value)) for rate, value in means if math.isfinite(value)]
+
+    def columns(self, metric: str) -> NDArray[np.int64]:
+        """The pictures that have the metric at every quality."""
+        return np.flatnonzero(~np.isnan(self.values[metric]).any(0))
 
 
 @dataclass(frozen=True)
@@ -98,8 +110,8 @@ def _curve(name: str, rows: Sequence[Row], images: Sequence[str]) -> tuple[Curve
     mean_rate = {q: np.mean([found[image].bpp for image in images]) for q, found in whole.items()}
     order = sorted(whole, key=lambda q: mean_rate[q])
     grid = [[whole[quality][image] for image in images] for quality in order]
-    metrics = [m for m in METRICS if all(m in row.values for line in grid for row in line)]
-    values = {m: np.array([[row.values[m] for row in line] for line in grid]) for m in metrics}
+    metrics = [m for m in EVERY_METRIC if any(m in row.values for line in grid for row in line)]
+    values = {m: np.array([[row.values.get(m, math.nan) for row in line] for line in grid]) for m in metrics}
     bpp = np.array([[row.bpp for row in line] for line in grid])
     return Curve(name, tuple(order), tuple(images), bpp, values), notes
 
@@ -121,14 +133,15 @@ def missing_package() -> str | None:
 
 def compare(anchor: Curve, test: Curve, metric: str) -> Comparison:
     """The BD-rate of a codec against another, its bootstrap interval over pictures and its worst picture."""
-    everything = anchor.points(metric), test.points(metric)
+    shared = np.intersect1d(anchor.columns(metric), test.columns(metric))
+    everything = anchor.points(metric, shared), test.points(metric, shared)
     reason, covers = overlap(*everything, metric)
     if reason:
         return Comparison(test.codec, metric, None, reason, covers)
     value = bd_rate(*everything, metric)
     alone = {}
-    for column, image in enumerate(test.images):
-        one = np.array([column])
+    for column in shared:
+        image, one = test.images[column], np.array([column])
         points = anchor.points(metric, one), test.points(metric, one)
         if not overlap(*points, metric)[0]:
             alone[image] = bd_rate(*points, metric)
@@ -136,7 +149,7 @@ def compare(anchor: Curve, test: Curve, metric: str) -> Comparison:
     return Comparison(
         test.codec,
         metric,
-        Interval(value, *_bd_bounds(anchor, test, metric)),
+        Interval(value, *_bd_bounds(anchor, test, metric, shared)),
         covers=covers,
         worst_image=worst,
         worst_rate=alone.get(worst, math.nan),
@@ -153,7 +166,7 @@ def overlap(
         if len(points) < LEAST_POINTS:
             return f"a curve has {len(points)} points, {LEAST_POINTS} are needed", nothing
         steps = np.diff([value for _, value in sorted(points)])
-        better = steps > 0 if METRICS[metric].higher_is_better else steps < 0
+        better = steps > 0 if EVERY_METRIC[metric].higher_is_better else steps < 0
         if not better.all():
             return "a curve does not get better with every step of rate", nothing
     ranges = [(min(v for _, v in points), max(v for _, v in points)) for points in (anchor, test)]
@@ -170,7 +183,7 @@ def bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, f
     """Percent of rate that `test` takes more than `anchor`; call `overlap` first."""
     from bjontegaard import bd_rate as bjontegaard_rate
 
-    sign = 1 if METRICS[metric].higher_is_better else -1
+    sign = 1 if EVERY_METRIC[metric].higher_is_better else -1
     sides = []
     for points in (sorted(anchor), sorted(test)):
         sides += [[rate for rate, _ in points], [sign * value for _, value in points]]
@@ -179,12 +192,13 @@ def bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, f
         return float(bjontegaard_rate(*sides, method="pchip", require_matching_points=False, min_overlap=0))
 
 
-def _bd_bounds(anchor: Curve, test: Curve, metric: str) -> tuple[float, float]:
+def _bd_bounds(anchor: Curve, test: Curve, metric: str, shared: NDArray[np.int64]) -> tuple[float, float]:
     """Interval of a BD-rate over resampled pictures; none for few pictures or where many resamples have none."""
-    if len(test.images) < 3:
+    if len(shared) < 3:
         return math.nan, math.nan
     rates = []
-    for columns in _resamples(len(test.images)):
+    for drawn in _resamples(len(shared)):
+        columns = shared[drawn]
         points = anchor.points(metric, columns), test.points(metric, columns)
         if not overlap(*points, metric)[0]:
             rates.append(bd_rate(*points, metric))

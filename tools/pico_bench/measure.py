@@ -6,6 +6,7 @@ The job comes as JSON in the only argument, the result goes to standard output a
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -20,9 +21,22 @@ from typing import Any
 PILLOW_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"format": "JPEG", "quality": 75},
     "WebP": {"format": "WEBP", "quality": 75},
+    "AVIF speed 4": {"format": "AVIF", "quality": 60, "speed": 4},
     "AVIF speed 6": {"format": "AVIF", "quality": 60, "speed": 6},
     "AVIF speed 8": {"format": "AVIF", "quality": 60, "speed": 8},
+    "JPEG 2000": {
+        "format": "JPEG2000",
+        "quality_mode": "dB",
+        "quality_layers": [36],
+        "irreversible": True,
+        "mct": 1,
+    },
+    "HEIC": {"format": "HEIF", "quality": 45, "chroma": 420},
+    "JPEG XL": {"format": "JXL", "quality": 75, "effort": 7},
 }
+PLUGINS = {"HEIC": "pillow_heif", "JPEG XL": "pillow_jxl"}  # modules that add these formats to Pillow
+MOZJPEG = "JPEG mozjpeg"
+MOZJPEG_QUALITY = 75
 PICO = "pico"
 PICO_PRECISIONS = {PICO: "auto", "pico float32": "float32"}
 PICO_QUALITY = 60
@@ -103,7 +117,18 @@ def _encode(job: dict[str, Any]) -> dict[str, Any]:
                 pixels, quality=PICO_QUALITY, metadata=metadata, precision=precision, profile=profile
             )
 
+    elif job["codec"] == MOZJPEG:
+        import numpy as np
+
+        from pico_bench.mozjpeg import MozjpegCodec
+
+        samples = np.asarray(picture)
+
+        def run(profile: dict[str, float]) -> bytes:
+            return MozjpegCodec().encode(samples, str(MOZJPEG_QUALITY))
+
     else:
+        _register(job["codec"])
         options = {**PILLOW_OPTIONS[job["codec"]], "exif": picture.info.get("exif", b"")}
 
         def run(profile: dict[str, float]) -> bytes:
@@ -114,6 +139,12 @@ def _encode(job: dict[str, Any]) -> dict[str, Any]:
     result, data = _repeat(job, run)
     Path(job["output"]).write_bytes(data)
     return {**result, "bytes": len(data)}
+
+
+def _register(codec: str) -> None:
+    """Import the plug-in that a codec needs, and tell it to register if it does not do so by itself."""
+    if codec in PLUGINS:
+        getattr(importlib.import_module(PLUGINS[codec]), "register_heif_opener", lambda: None)()
 
 
 def _decode(job: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +159,8 @@ def _decode(job: dict[str, Any]) -> dict[str, Any]:
 
     else:
         from PIL import Image
+
+        _register(job["codec"])
 
         def run(profile: dict[str, float]) -> Any:
             return Image.open(io.BytesIO(data)).load()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pico_bench.codecs import INSTALL, PICO, PILLOW_CODECS
 from pico_bench.commands import VvcCodec
 from pico_bench.curves import Curve
-from pico_metrics.catalogue import METRICS, Metric
+from pico_bench.mozjpeg import MozjpegCodec
+from pico_metrics.catalogue import EVERY_METRIC, Metric, TextMetric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,7 @@ OVERVIEW = "overview"
 _OVERVIEW_METRICS = ("lpips_alex", "lpips_squeeze", "patch_distance", "ssimulacra2", "ms_ssim", "psnr")
 _COLOURS = (
     *("#009e73", "#7f7f7f", "#cc79a7", "#d55e00", "#0072b2", "#e69f00"),  # in the order of PILLOW_CODECS
-    *("#8c564b", "#56b4e9", "#9467bd", "#b5bd00", "#c44e52"),  # VVC, then what the user adds
+    *("#8c564b", "#56b4e9", "#9467bd", "#b5bd00", "#c44e52"),  # VVC, mozjpeg, then what the user adds
 )
 _MARKERS = "Ds^ov*XPh<>"
 _PICO_COLOUR = "#111111"
@@ -43,7 +44,7 @@ def missing_package() -> str | None:
     return None
 
 
-def draw(curves: Sequence[Curve], metrics: Sequence[Metric], folder: Path) -> list[Path]:
+def draw(curves: Sequence[Curve], metrics: Sequence[Metric | TextMetric], folder: Path) -> list[Path]:
     """Write an overview and one plot for each metric, each as PNG and SVG, and return the paths of the SVGs."""
     import matplotlib as mpl
 
@@ -57,7 +58,7 @@ def draw(curves: Sequence[Curve], metrics: Sequence[Metric], folder: Path) -> li
     return [folder / f"{name}.svg" for name in figures]
 
 
-def _overview(curves: Sequence[Curve], metrics: Sequence[Metric]) -> Figure:
+def _overview(curves: Sequence[Curve], metrics: Sequence[Metric | TextMetric]) -> Figure:
     from matplotlib.figure import Figure
 
     columns = min(3, max(1, len(metrics)))
@@ -70,7 +71,7 @@ def _overview(curves: Sequence[Curve], metrics: Sequence[Metric]) -> Figure:
     return figure
 
 
-def _single(curves: Sequence[Curve], metric: Metric) -> Figure:
+def _single(curves: Sequence[Curve], metric: Metric | TextMetric) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
@@ -79,13 +80,13 @@ def _single(curves: Sequence[Curve], metric: Metric) -> Figure:
     return figure
 
 
-def _plot(axes: Axes, curves: Sequence[Curve], metric: Metric) -> None:
-    looks = _looks([curve.codec for curve in curves])
+def _plot(axes: Axes, curves: Sequence[Curve], metric: Metric | TextMetric) -> None:
+    styles = looks([curve.codec for curve in curves])
     for curve in curves:
         points = curve.points(metric.name)
         if points:
             rates, values = zip(*points, strict=True)
-            axes.plot(rates, values, label=curve.codec, **looks[curve.codec])
+            axes.plot(rates, values, label=curve.codec, **styles[curve.codec])
     axes.set_xscale("log")
     axes.minorticks_off()
     low, high = axes.get_xlim()
@@ -104,9 +105,9 @@ def _plot(axes: Axes, curves: Sequence[Curve], metric: Metric) -> None:
     axes.set_title(f"{metric.title}{unit}{direction}", fontsize=10, loc="left")
 
 
-def _looks(codecs: Sequence[str]) -> dict[str, dict[str, Any]]:
+def looks(codecs: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Lines and markers by codec. Those that come with the project look the same in every plot."""
-    known = [*(codec.name for codec in PILLOW_CODECS.values()), VvcCodec.name]
+    known = [*(codec.name for codec in PILLOW_CODECS.values()), VvcCodec.name, MozjpegCodec.name]
     others = [codec for codec in codecs if codec not in known and codec != PICO]
     looks: dict[str, dict[str, Any]] = {
         PICO: {"color": _PICO_COLOUR, "marker": "o", "linewidth": 2.6, "markersize": 5.5, "zorder": 3}
@@ -126,7 +127,7 @@ def _legend(figure: Figure, curves: Sequence[Curve]) -> None:
         list(found.values()),
         list(found),
         loc="outside upper center",
-        ncols=max(1, min(8, len(found))),
+        ncols=max(1, min(int(figure.get_figwidth() / 1.45), len(found))),
         frameon=False,
     )
     count = len(curves[0].images) if curves else 0
@@ -136,5 +137,5 @@ def _legend(figure: Figure, curves: Sequence[Curve]) -> None:
 
 def title_of(path: Path) -> str:
     """What a plot shows, for people who cannot see it."""
-    metric = METRICS.get(path.stem)
+    metric = EVERY_METRIC.get(path.stem)
     return "Rate and distortion, overview" if metric is None else f"Rate and {metric.title}"

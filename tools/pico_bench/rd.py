@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pico_bench.codecs import Codec, Coded
+from pico_bench.machine import describe
 from pico_bench.originals import Original
 from pico_bench.store import Store, json_number
+from pico_bench.text_source import Lines, TextSource
 from pico_core.errors import PicoError
-from pico_metrics.catalogue import Metric
+from pico_metrics.catalogue import Metric, TextMetric
 
 SIZE = "bytes"  # the one number of a coded picture that is no metric
 RUN = "run.json"
@@ -23,7 +25,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Row:
-    """One picture coded by one codec at one quality. A metric that the picture is too small for is absent."""
+    """One picture coded by one codec at one quality.
+
+    A metric that the picture is too small for, or that asks for text where there is none, is absent.
+    """
 
     image: str
     codec: str
@@ -42,6 +47,20 @@ class Run:
     notes: Sequence[str]  # what was left out because it cannot be had here
     failures: Sequence[str] = ()  # what was left out because it failed
     command: str = ""
+    text: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by picture: what text it holds
+    machine: str = ""
+
+    @property
+    def text_remark(self) -> str:
+        """How much text the pictures hold, in a sentence; "" if they hold none or it was not looked for."""
+        if not self.text:
+            return ""
+        lines, characters = (
+            int(sum(facts[key] for facts in self.text.values())) for key in ("lines", "characters")
+        )
+        right = sum(facts["read"] * facts["characters"] for facts in self.text.values()) / characters
+        known = "" if right == 1 else f", of which the recogniser reads {100 * right:.1f} % in the originals"
+        return f"{len(self.text)} of them hold text: {lines} lines, {characters} characters{known}."
 
     def save(self, folder: Path) -> None:
         """Write `run.json` for `pico-bench report`; it appears whole or not at all."""
@@ -61,38 +80,54 @@ class Run:
             Row(**{**row, "values": {name: float(value) for name, value in row["values"].items()}})
             for row in found["rows"]
         ]
-        return Run(rows, found["settings"], sizes, found["notes"], found["failures"], found["command"])
+        same = {key: found[key] for key in ("settings", "notes", "failures", "command")}
+        return Run(rows, sizes=sizes, text=found.get("text", {}), machine=found.get("machine", ""), **same)
 
 
 def measure(
-    originals: Sequence[Original], codecs: Sequence[Codec], metrics: Iterable[Metric], store: Store, say: Say
+    originals: Sequence[Original],
+    codecs: Sequence[Codec],
+    metrics: Iterable[Metric | TextMetric],
+    store: Store,
+    say: Say,
+    text: TextSource | None = None,
 ) -> Run:
     """Measure what the store does not know yet, and return everything asked for.
 
-    A codec that fails on a picture loses that row; why is told to `say` and kept among the failures.
+    Without `text` there are no values of text metrics. A codec that fails on a picture loses that row; why is told
+    to `say` and kept among the failures.
     """
     rows: list[Row] = []
     notes: list[str] = []
     failures: list[str] = []
     sizes: dict[str, tuple[int, int]] = {}
     settings: dict[str, Mapping[str, str]] = {}
+    texts: dict[str, Mapping[str, float]] = {}
     wanted = list(metrics)
+    about_text = any(isinstance(metric, TextMetric) for metric in wanted)
     for found in originals:
         original = Original(found.path)  # a fresh one, so that the pixels of one picture at a time are held
         try:
             height, width = original.pixels.shape[:2]
+            lines = text.of(original) if text is not None and about_text else None
         except PicoError as error:
             failures.append(str(error))
             say(failures[-1])
             continue
         sizes[original.name] = (width, height)
+        if lines is not None:
+            texts[original.name] = {
+                "lines": len(lines.regions),
+                "characters": lines.characters,
+                "read": lines.read,
+            }
         too_small = [m.title for m in wanted if min(height, width) < m.least_side]
         if too_small:
             notes.append(f"{original.name} is too small for {', '.join(too_small)}")
         for codec in codecs:
             for quality in codec.qualities(original):
                 try:
-                    row, identity = _row(original, codec, quality, wanted, store)
+                    row, identity = _row(original, codec, quality, wanted, store, lines)
                 except PicoError as error:
                     failures.append(f"{codec.name} {quality} on {original.name}: {error}")
                     say(failures[-1])
@@ -100,19 +135,24 @@ def measure(
                 rows.append(row)
                 settings.setdefault(codec.name, identity)
             say(f"{original.name}: {codec.name}")
-    return Run(rows, settings, sizes, notes, failures)
+    return Run(rows, settings, sizes, notes, failures, text=texts, machine=describe())
 
 
 def _row(
-    original: Original, codec: Codec, quality: str, metrics: Sequence[Metric], store: Store
+    original: Original,
+    codec: Codec,
+    quality: str,
+    metrics: Sequence[Metric | TextMetric],
+    store: Store,
+    lines: Lines | None,
 ) -> tuple[Row, Mapping[str, str]]:
     identity = codec.identity(original, quality)
     about_file = {"image": original.sha256, "codec": dict(identity)}
     notes = {"picture": original.name}
     measured = _Measured(original, codec, quality, about_file, store)
 
-    def number(name: str, version: int, compute: Callable[[], float]) -> float:
-        facts = {**about_file, "metric": name, "version": version}
+    def number(name: str, version: int, compute: Callable[[], float], **more: str) -> float:
+        facts = {**about_file, "metric": name, "version": version, **more}
         value = store.get(facts)
         if value is None:
             value = compute()
@@ -121,11 +161,15 @@ def _row(
 
     size = number(SIZE, 1, lambda: measured.coded.size)
     height, width = original.pixels.shape[:2]
-    values = {
-        metric.name: number(metric.name, metric.version, partial(measured.by, metric))
-        for metric in metrics
-        if min(height, width) >= metric.least_side
-    }
+    values = {}
+    for metric in metrics:
+        if min(height, width) < metric.least_side:
+            continue
+        if isinstance(metric, Metric):
+            values[metric.name] = number(metric.name, metric.version, partial(measured.by, metric))
+        elif lines is not None:
+            compute = partial(measured.by_text, metric, lines)
+            values[metric.name] = number(metric.name, metric.version, compute, text=lines.key)
     return Row(original.name, codec.name, quality, 8 * size / (width * height), values), identity
 
 
@@ -156,3 +200,7 @@ class _Measured:
     def by(self, metric: Metric) -> float:
         """Its value of a metric."""
         return metric.function(self._task[0].pixels, self.coded.pixels)
+
+    def by_text(self, metric: TextMetric, lines: Lines) -> float:
+        """Its value of a metric of text."""
+        return metric.function(self._task[0].pixels, self.coded.pixels, lines.regions)

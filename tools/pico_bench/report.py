@@ -15,12 +15,12 @@ from pico_bench.machine import describe
 from pico_bench.plots import OVERVIEW, title_of
 from pico_bench.rd import Run
 from pico_bench.tables import Table
-from pico_metrics.catalogue import Metric
 
 TRAINING_LOSS = "lpips_squeeze"
 _FLATTERED = (
-    "LPIPS (Squeeze) was the loss that .pico was trained with and flatters it; patch distance looks through the same "
-    "network. LPIPS (Alex), SSIMULACRA2 and the eye had no part in the training."
+    "LPIPS (Squeeze) was a loss that .pico was trained with and flatters it; patch distance looks through the same "
+    "network. Squared error, MS-SSIM, block means and L1 in text were losses too. LPIPS (Alex), SSIMULACRA2, the "
+    "reading of text and the eye had no part in the training."
 )
 _STYLE = """
 :root { color-scheme: light; }
@@ -61,7 +61,7 @@ def page(
     )
     parts = [
         f"<h1>Rate and distortion of {escape(_listed([curve.codec for curve in curves]))}</h1>",
-        f"<p class=quiet>{count} pictures, {escape(describe())}.</p>",
+        f"<p class=quiet>{count} pictures, {escape(run.machine or describe())}. {escape(run.text_remark)}</p>",
         _command(run.command),
         *_bd_section(found, anchor, metrics),
         *_plot_section(plots),
@@ -80,7 +80,7 @@ def page(
 
 
 def _bd_section(
-    found: Mapping[tuple[str, str], Comparison], anchor: str | None, metrics: Sequence[Metric]
+    found: Mapping[tuple[str, str], Comparison], anchor: str | None, metrics: tables.Metrics
 ) -> list[str]:
     if not found:
         return []
@@ -121,14 +121,14 @@ def _crop_section(sheets: Sequence[Path]) -> list[str]:
     return ["<h2>Crops</h2>", intro, *images]
 
 
-def _number_section(curves: Sequence[Curve], metrics: Sequence[Metric]) -> list[str]:
+def _number_section(curves: Sequence[Curve], metrics: tables.Metrics) -> list[str]:
     parts = ["<h2>Numbers</h2>", "<p>Means over pictures, with 95 % bootstrap intervals.</p>"]
     for curve in curves:
         parts.append(f"<h3>{escape(curve.codec)}</h3>{_html(tables.means(curve, metrics, intervals=True))}")
     return parts
 
 
-def _worst_section(curves: Sequence[Curve], metrics: Sequence[Metric]) -> list[str]:
+def _worst_section(curves: Sequence[Curve], metrics: tables.Metrics) -> list[str]:
     parts = ["<h2>Worst pictures</h2>", "<p>At each quality, the picture with the worst value.</p>"]
     for curve in curves:
         table = _html(tables.worst(curve, metrics))

@@ -7,6 +7,7 @@ because a child's peak of memory counts from that of the process that started it
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -17,10 +18,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pico_bench.measure import PICO, PICO_PRECISIONS, PICO_QUALITY, PILLOW_OPTIONS
+from pico_bench.measure import (
+    MOZJPEG,
+    MOZJPEG_QUALITY,
+    PICO,
+    PICO_PRECISIONS,
+    PICO_QUALITY,
+    PILLOW_OPTIONS,
+    PLUGINS,
+)
 
 REFERENCE = "WebP"
-OPENED = ("JPEG", REFERENCE, PICO)
+CODECS = (*PILLOW_OPTIONS, MOZJPEG, *PICO_PRECISIONS)
+NEEDED = ("JPEG", REFERENCE, PICO)  # measured in every run
 PARTS = ("networks", "entropy coding", "lossless coding", "container")
 THREADS = 2
 
@@ -43,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--megapixels", type=float, default=12.0, help="size of the mosaic (default 12)")
     parser.add_argument("--runs", type=int, default=3, help="runs whose median counts (default 3)")
     parser.add_argument("--image", type=Path, help="measure on this picture instead of a mosaic of samples/")
+    parser.add_argument(
+        "--codec",
+        action="append",
+        choices=CODECS,
+        metavar="NAME",
+        help=f"besides {', '.join(NEEDED)}; may be repeated; of {', '.join(CODECS)} (all that work here)",
+    )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     return parser
 
@@ -52,7 +69,7 @@ def _measure_all(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     image = None if arguments.image is None else str(arguments.image.resolve())
     size = _child(operation="picture", path=picture, megapixels=arguments.megapixels, image=image)
     codecs: dict[str, Any] = {}
-    for codec in (*PILLOW_OPTIONS, *PICO_PRECISIONS):
+    for codec in codecs_of(arguments.codec):
         encoded = folder / f"encoded.{codec}"
         runs = {"codec": codec, "runs": arguments.runs}
         codecs[codec] = {
@@ -68,10 +85,21 @@ def _measure_all(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "holding_the_picture_bytes": _child(operation="hold", path=picture)["peak_bytes"],
         "codecs": codecs,
         "open_seconds": {
-            c: _child(operation="open", path=folder / f"encoded.{c}")["seconds"] for c in OPENED
+            c: _child(operation="open", path=folder / f"encoded.{c}")["seconds"] for c in NEEDED
         },
         "import_seconds": statistics.median(_child(operation="import")["seconds"] for _ in range(5)),
     }
+
+
+def codecs_of(asked: Sequence[str] | None) -> list[str]:
+    """The codecs to measure, in their order; those that cannot be had here are named on standard error."""
+    wanted = [codec for codec in CODECS if asked is None or codec in asked or codec in NEEDED]
+    modules = {**PLUGINS, MOZJPEG: "pyvips"}
+    usable = [c for c in wanted if c not in modules or importlib.util.find_spec(modules[c]) is not None]
+    for codec in wanted:
+        if codec not in usable:
+            print(f"pico_bench.speed: {codec} left out: {modules[codec]} is not installed", file=sys.stderr)
+    return usable
 
 
 def _child(**job: Any) -> dict[str, Any]:
@@ -108,21 +136,27 @@ def as_text(results: dict[str, Any]) -> str:
         f"{results['threads']} threads, median of {results['runs']} runs",
         f"on {results['processor']}",
         "",
-        f"{'':15}{'bits/px':>8}{'encode':>11}{'x WebP':>8}{'peak':>9}{'decode':>11}{'x WebP':>8}{'peak':>9}",
+        f"{'':18}{'bits/px':>8}{'encode':>11}{'x WebP':>8}{'peak':>9}{'decode':>11}{'x WebP':>8}{'peak':>9}",
     ]
     for codec, result in results["codecs"].items():
         rate = 8 * result["encode"]["bytes"] / pixels
         cells = "".join(_operation(result[operation]) for operation in ("encode", "decode"))
-        lines.append(f"{_title(codec):15}{rate:8.2f}{cells}")
+        lines.append(f"{_title(codec):18}{rate:8.2f}{cells}")
     held = _megabytes(results["holding_the_picture_bytes"])
     lines += [f"Peaks count everything: a process that only holds the picture has {held}.", ""]
     return "\n".join([*lines, *_pico_parts(results["codecs"][PICO]), "", *_openings(results)])
 
 
 def _title(codec: str) -> str:
-    options = PILLOW_OPTIONS.get(codec, {"quality": PICO_QUALITY})
-    name = codec.replace("pico", ".pico").replace(" speed ", "/s").replace(" float32", "/fp32")
-    return f"{name} q{options['quality']}"
+    name = codec.replace(" speed ", "/s").replace(PICO, ".pico").replace(" float32", "/fp32")
+    if codec in PILLOW_OPTIONS:
+        options = PILLOW_OPTIONS[codec]
+        return f"{name} q{options['quality']}" if "quality" in options else f"{name} {_decibels(options)}"
+    return f"{name} q{MOZJPEG_QUALITY if codec == MOZJPEG else PICO_QUALITY}"
+
+
+def _decibels(options: dict[str, Any]) -> str:
+    return f"{options['quality_layers'][0]} dB"
 
 
 def _operation(result: dict[str, Any]) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from pico_bench.curves import Comparison, Curve, Interval, compare, mean_interval
-from pico_metrics.catalogue import METRICS, Metric
+from pico_metrics.catalogue import EVERY_METRIC, Metric, TextMetric
 
 Table = list[list[str]]  # the first row is the heading
+Metrics = Sequence[Metric | TextMetric]
 
-_DIGITS = {"psnr": 2, "ssimulacra2": 1, "patch_distance": 1, "colour_shift": 2}
+_DIGITS = {"psnr": 2, "ssimulacra2": 1, "patch_distance": 1, "colour_shift": 2, "text_accuracy": 3}
 
 
 def shown(value: float, metric: str) -> str:
@@ -22,25 +23,32 @@ def shown(value: float, metric: str) -> str:
     return f"{value:.{_DIGITS.get(metric, 4)}f}"
 
 
-def metrics_of(curves: Sequence[Curve]) -> list[Metric]:
+def metrics_of(curves: Sequence[Curve]) -> list[Metric | TextMetric]:
     """The metrics that every curve has, in the catalogue's order, without those that say nothing here."""
     return [
         metric
-        for name, metric in METRICS.items()
+        for name, metric in EVERY_METRIC.items()
         if all(name in curve.values and curve.points(name) for curve in curves)
     ]
 
 
-def means(curve: Curve, metrics: Sequence[Metric], intervals: bool = False) -> Table:
-    """One codec: rate and metrics at each quality, means over pictures."""
-    rows = [["quality", "bits per pixel", *(metric.title for metric in metrics)]]
+def means(curve: Curve, metrics: Metrics, intervals: bool = False) -> Table:
+    """One codec: rate and metrics at each quality, means over the pictures that have the metric."""
+    rows = [["quality", "bits per pixel", *(_counted(curve, metric) for metric in metrics)]]
     for number, quality in enumerate(curve.qualities):
         cells = [
-            _interval(mean_interval(curve.values[metric.name][number]), metric.name, intervals)
-            for metric in metrics
+            _interval(mean_interval(curve.values[m.name][number, curve.columns(m.name)]), m.name, intervals)
+            for m in metrics
         ]
         rows.append([quality, f"{curve.bpp[number].mean():.3f}", *cells])
     return rows
+
+
+def _counted(curve: Curve, metric: Metric | TextMetric) -> str:
+    """The metric's title, with the number of pictures where it is not all of them."""
+    count = len(curve.columns(metric.name))
+    plural = "s" if count != 1 else ""
+    return metric.title if count == len(curve.images) else f"{metric.title} ({count} picture{plural})"
 
 
 def _interval(interval: Interval, metric: str, wanted: bool) -> str:
@@ -50,22 +58,20 @@ def _interval(interval: Interval, metric: str, wanted: bool) -> str:
     return text
 
 
-def worst(curve: Curve, metrics: Sequence[Metric]) -> Table:
+def worst(curve: Curve, metrics: Metrics) -> Table:
     """One codec: the picture on which each metric is worst, at each quality."""
     rows = [["quality", *(metric.title for metric in metrics)]]
     for number, quality in enumerate(curve.qualities):
         cells = []
         for metric in metrics:
             values = curve.values[metric.name][number]
-            at = int(np.argmin(values) if metric.higher_is_better else np.argmax(values))
+            at = int(np.nanargmin(values) if metric.higher_is_better else np.nanargmax(values))
             cells.append(f"{curve.images[at]} {shown(float(values[at]), metric.name)}")
         rows.append([quality, *cells])
     return rows
 
 
-def comparisons(
-    curves: Sequence[Curve], anchor: str, metrics: Sequence[Metric]
-) -> dict[tuple[str, str], Comparison]:
+def comparisons(curves: Sequence[Curve], anchor: str, metrics: Metrics) -> dict[tuple[str, str], Comparison]:
     """Every codec against the anchor, by codec and metric."""
     by_name = {curve.codec: curve for curve in curves}
     return {
@@ -76,7 +82,7 @@ def comparisons(
     }
 
 
-def bd_rates(found: dict[tuple[str, str], Comparison], metrics: Sequence[Metric]) -> Table:
+def bd_rates(found: dict[tuple[str, str], Comparison], metrics: Metrics) -> Table:
     """BD-rates in percent by codec and metric; a dash where the curves allow none."""
     codecs = list(dict.fromkeys(codec for codec, _ in found))
     rows = [["codec", *(metric.title for metric in metrics)]]
@@ -96,7 +102,7 @@ def bd_remarks(found: dict[tuple[str, str], Comparison]) -> list[str]:
     """For each BD-rate the range it covers and the picture that fares worst; for each dash the reason."""
     lines = []
     for (codec, metric), comparison in found.items():
-        title = METRICS[metric].title
+        title = EVERY_METRIC[metric].title
         if comparison.rate is None:
             lines.append(f"{codec}, {title}: no BD-rate, {comparison.reason}")
             continue

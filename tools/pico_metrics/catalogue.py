@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from types import MappingProxyType
 
-from . import colour, lpips, ms_ssim, networks, patches, psnr, ssimulacra2, tile_borders
+from . import colour, lpips, ms_ssim, networks, patches, psnr, ssimulacra2, text, tile_borders
 from .pictures import Pixels
+from .text_regions import Region
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric: `function(reference, distorted)` gives its value, which may be infinite or NaN.
+class Description:
+    """What a metric is called and how it is read.
 
     `version` rises whenever the same pictures get another value. `least_side` is the smallest side that it
     takes.
@@ -22,7 +23,7 @@ class Metric:
     name: str
     title: str
     higher_is_better: bool
-    function: Callable[[Pixels, Pixels], float]
+    _: KW_ONLY
     least_side: int = 1
     unit: str = ""
     version: int = 1
@@ -34,28 +35,51 @@ class Metric:
         return f"{self.title}{unit}, {'higher' if self.higher_is_better else 'lower'} is better"
 
 
-_ALL = (
+@dataclass(frozen=True)
+class Metric(Description):
+    """A metric: `function(reference, distorted)` gives its value, which may be infinite or NaN."""
+
+    function: Callable[[Pixels, Pixels], float]
+
+
+@dataclass(frozen=True)
+class TextMetric(Description):
+    """A metric of lines of text: `function(reference, distorted, regions)` gives its value.
+
+    The regions are those of the original; a picture without any has no value.
+    """
+
+    function: Callable[[Pixels, Pixels, Sequence[Region]], float]
+
+
+_OF_PICTURES = (
     Metric("psnr", "PSNR", True, psnr.psnr, unit="dB"),
-    Metric("ms_ssim", "MS-SSIM", True, ms_ssim.ms_ssim, ms_ssim.LEAST_SIDE),
+    Metric("ms_ssim", "MS-SSIM", True, ms_ssim.ms_ssim, least_side=ms_ssim.LEAST_SIDE),
     Metric(
         "lpips_alex",
         "LPIPS (Alex)",
         False,
         functools.partial(lpips.lpips, network="alex"),
-        networks.LEAST_SIDE,
+        least_side=networks.LEAST_SIDE,
     ),
     Metric(
         "lpips_squeeze",
         "LPIPS (Squeeze)",
         False,
         functools.partial(lpips.lpips, network="squeeze"),
-        networks.LEAST_SIDE,
+        least_side=networks.LEAST_SIDE,
     ),
-    Metric("ssimulacra2", "SSIMULACRA2", True, ssimulacra2.ssimulacra2, ssimulacra2.LEAST_SIDE),
-    Metric("patch_distance", "patch distance", False, patches.patch_distance, patches.LEAST_SIDE),
+    Metric("ssimulacra2", "SSIMULACRA2", True, ssimulacra2.ssimulacra2, least_side=ssimulacra2.LEAST_SIDE),
+    Metric("patch_distance", "patch distance", False, patches.patch_distance, least_side=patches.LEAST_SIDE),
     Metric("tile_border", "step across tile borders", False, tile_borders.tile_border_error),
     Metric("tile_interior", "step inside tiles", False, tile_borders.tile_interior_error),
     Metric("colour_shift", "colour shift", False, colour.colour_shift, unit="delta E"),
 )
+_OF_TEXT = (
+    TextMetric("text_error", "error in text", False, text.error_in_regions),
+    TextMetric("text_accuracy", "characters read", True, text.text_accuracy),
+)
 
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _OF_PICTURES})
+TEXT_METRICS: Mapping[str, TextMetric] = MappingProxyType({metric.name: metric for metric in _OF_TEXT})
+EVERY_METRIC: Mapping[str, Metric | TextMetric] = MappingProxyType({**METRICS, **TEXT_METRICS})
