@@ -279,7 +279,7 @@ def test_mistakes_in_configs_are_explained(override: str, problem: str) -> None:
 
 def test_curves_are_drawn_from_the_log(straight: dict[str, Any], pack_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="drawing needs matplotlib")
-    assert main(["plot", str(tmp_path)]) == 1  # nothing logged yet
+    assert main(["plot", str(tmp_path)]) == 2  # nothing logged yet
     rows = [{"step": s, "loss": 1 / s, "bpp": 0.5, "psnr": 30.0, "lpips": 0.1} for s in (1, 2, 3)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["plot", str(tmp_path)]) == 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,17 @@ from pico_bench.originals import find_originals
 from pico_bench.reconstructions import Reconstructions
 from pico_bench.store import Store
 from pico_bench.text_source import TextSource
-from pico_core import __version__
-from pico_core.errors import OptionError, PicoError
+from pico_codec.program import FAILED, FINE, Program, say
+from pico_core.errors import OptionError
 from pico_core.tiling import Box
 from pico_metrics.catalogue import EVERY_METRIC, TEXT_METRICS
 
-FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 OUTPUT = Path("runs/bench")
 CODECS = ("pico", *PILLOW_CODECS, "mozjpeg", "vvc")
 ANCHORS = ("AVIF", "HEIC", "WebP", "JPEG")
 REPORT = "report.html"
+
+_say = partial(say, "pico-bench")
 
 _EXIT_CODES = """exit codes:
   0    everything was measured
@@ -44,43 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else list(argv)
     if given[:1] == ["speed"]:
         return speed.main(given[1:])
-    try:
-        arguments = _parser().parse_args(given)
-    except SystemExit as request:
-        return int(request.code or FINE)
-    arguments.command_line = shlex.join(["pico-bench", *given])
-    run: Callable[[argparse.Namespace], int] = arguments.run
-    try:
-        return run(arguments)
-    except OptionError as error:
-        _say(str(error))
-        return USAGE
-    except PicoError as error:
-        _say(str(error))
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return _program().main(given)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pico-bench",
-        description="Compare picture codecs: rate and distortion, crops, time and memory.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"pico-bench {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_rd(commands)
-    _add_crops(commands)
-    commands.add_parser("speed", help="time and memory on one large picture; see pico-bench speed --help")
-    _add_report(commands)
-    _add_text_pages(commands)
-    return parser
+def _program() -> Program:
+    about = "Compare picture codecs: rate and distortion, crops, time and memory."
+    program = Program("pico-bench", about, _EXIT_CODES)
+    _add_rd(program)
+    _add_crops(program)
+    # Measured in a program of its own, which main() calls; here for the list.
+    program.command("speed", "time and memory on one large picture", lambda _: FINE)
+    _add_report(program)
+    _add_text_pages(program)
+    return program
 
 
-def _add_rd(commands: Any) -> None:
-    command = _command(commands, "rd", "measure rate and distortion on a folder of pictures", _rd)
+def _add_rd(program: Program) -> None:
+    command = program.command("rd", "measure rate and distortion on a folder of pictures", _rd)
     _add_pictures_and_codecs(command)
     command.add_argument(
         "--metrics",
@@ -98,8 +79,8 @@ def _add_rd(commands: Any) -> None:
     _add_anchor(command)
 
 
-def _add_crops(commands: Any) -> None:
-    command = _command(commands, "crops", "show parts of pictures side by side at equal bytes", _crops)
+def _add_crops(program: Program) -> None:
+    command = program.command("crops", "show parts of pictures side by side at equal bytes", _crops)
     _add_pictures_and_codecs(command)
     size = command.add_mutually_exclusive_group()
     size.add_argument("--quality", default="40", metavar="N", help="of .pico, whose bytes all may use (40)")
@@ -111,8 +92,8 @@ def _add_crops(commands: Any) -> None:
     command.add_argument("--zoom", type=int, default=2, choices=(1, 2, 3, 4), help="enlargement (2)")
 
 
-def _add_report(commands: Any) -> None:
-    command = _command(commands, "report", "write one HTML page of the last rd run and its crops", _report)
+def _add_report(program: Program) -> None:
+    command = program.command("report", "write one HTML page of the last rd run and its crops", _report)
     command.add_argument("--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"of the run ({OUTPUT})")
     command.add_argument("--speed", type=Path, metavar="FILE", help="what `pico-bench speed --json` printed")
     command.add_argument(
@@ -122,9 +103,8 @@ def _add_report(commands: Any) -> None:
     _add_anchor(command)
 
 
-def _add_text_pages(commands: Any) -> None:
-    command = _command(
-        commands,
+def _add_text_pages(program: Program) -> None:
+    command = program.command(
         "text-pages",
         "draw pictures of text whose words are known, to be measured with rd",
         _text_pages,
@@ -167,20 +147,6 @@ def _add_anchor(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _command(
-    commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=help_text,
-        description=help_text[0].upper() + help_text[1:] + ".",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command
-
-
 def _box(text: str) -> Box:
     try:
         left, top, right, bottom = (int(part) for part in text.split(","))
@@ -188,10 +154,6 @@ def _box(text: str) -> Box:
         msg = f"{text!r} is not four whole numbers LEFT,TOP,RIGHT,BOTTOM"
         raise argparse.ArgumentTypeError(msg) from error
     return Box(left, top, right, bottom)
-
-
-def _say(line: str) -> None:
-    print(f"pico-bench: {line}", file=sys.stderr, flush=True)
 
 
 def codecs_of(arguments: argparse.Namespace) -> tuple[list[Codec], list[str]]:

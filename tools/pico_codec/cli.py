@@ -9,16 +9,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pico_codec.convert import decode_file, encode_file
 from pico_codec.describe import as_text, describe
 from pico_codec.files import OutputError
+from pico_codec.program import FAILED, FINE, Program
 from pico_codec.source import FILE_ERRORS
-from pico_core import PicoFile, __version__
+from pico_core import PicoFile
 from pico_core.errors import NotPicoError, OptionError, TruncatedError, UnknownModelError
-
-FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _EXIT_CODES = """exit codes:
   0    every file is fine
@@ -30,17 +28,9 @@ _EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit code."""
-    try:
-        arguments = _parser().parse_args(argv)
-    except SystemExit as exit_request:
-        return int(exit_request.code or FINE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on sloppy EXIF are no help here
-        try:
-            run: Callable[[argparse.Namespace], int] = arguments.run
-            return run(arguments)
-        except KeyboardInterrupt:
-            return INTERRUPTED
+        return _program().main(argv)
 
 
 def explain(error: BaseException) -> str:
@@ -68,24 +58,18 @@ def explain(error: BaseException) -> str:
     return text
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pico-codec",
-        description="Encode pictures as .pico files, decode them, and look into them.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"pico-codec {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_encode(commands)
-    _add_decode(commands)
-    _add_info(commands)
-    _add_verify(commands)
-    return parser
+def _program() -> Program:
+    about = "Encode pictures as .pico files, decode them, and look into them."
+    program = Program("pico-codec", about, _EXIT_CODES)
+    _add_encode(program)
+    _add_decode(program)
+    _add_info(program)
+    _add_verify(program)
+    return program
 
 
-def _add_encode(commands: Any) -> None:
-    command = _command(commands, "encode", "encode a picture as a .pico file", _encode)
+def _add_encode(program: Program) -> None:
+    command = program.command("encode", "encode a picture as a .pico file", _encode)
     command.add_argument("input", metavar="IN", type=Path, help="any picture that Pillow reads")
     command.add_argument("output", metavar="OUT", type=Path, help="the .pico file to write")
     rate = command.add_mutually_exclusive_group()
@@ -105,9 +89,9 @@ def _add_encode(commands: Any) -> None:
     _add_force(command)
 
 
-def _add_decode(commands: Any) -> None:
-    command = _command(
-        commands, "decode", "decode a .pico file to the format that OUT's extension names", _decode
+def _add_decode(program: Program) -> None:
+    command = program.command(
+        "decode", "decode a .pico file to the format that OUT's extension names", _decode
     )
     command.add_argument("input", metavar="IN", type=Path, help="a .pico file")
     command.add_argument("output", metavar="OUT", type=Path, help="the picture to write, as .png, .jpg ...")
@@ -116,29 +100,15 @@ def _add_decode(commands: Any) -> None:
     _add_force(command)
 
 
-def _add_info(commands: Any) -> None:
-    command = _command(commands, "info", "say what .pico files hold", _info)
+def _add_info(program: Program) -> None:
+    command = program.command("info", "say what .pico files hold", _info)
     command.add_argument("files", metavar="FILE", type=Path, nargs="+")
     command.add_argument("--json", action="store_true", help="print a JSON array, one object for each file")
 
 
-def _add_verify(commands: Any) -> None:
-    command = _command(commands, "verify", "check every checksum of .pico files", _verify)
+def _add_verify(program: Program) -> None:
+    command = program.command("verify", "check every checksum of .pico files", _verify)
     command.add_argument("files", metavar="FILE", type=Path, nargs="+")
-
-
-def _command(
-    commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=help_text,
-        description=help_text[0].upper() + help_text[1:] + ".",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    return command
 
 
 def _add_precision(command: argparse.ArgumentParser) -> None:

@@ -6,17 +6,18 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pico_core import __version__
-from pico_core.errors import OptionError, PicoError
+from pico_codec.program import FAILED, FINE, Program, Run, say
+from pico_core.errors import OptionError
 
 if TYPE_CHECKING:
     from pico_bench.codecs import Codec
 
-FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_say = partial(say, "pico-study")
 RESULTS = "results"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -30,43 +31,21 @@ _EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit code."""
-    given = sys.argv[1:] if argv is None else list(argv)
-    try:
-        arguments = _parser().parse_args(given)
-    except SystemExit as request:
-        return int(request.code or FINE)
-    arguments.command_line = shlex.join(["pico-study", *given])
-    run: Callable[[argparse.Namespace], int] = arguments.run
-    try:
-        return run(arguments)
-    except OptionError as error:
-        _say(str(error))
-        return USAGE
-    except PicoError as error:
-        _say(str(error))
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return _program().main(argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pico-study",
-        description="Ask people, blindly and in pairs, which compressed picture is closer to the original.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"pico-study {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_create(commands)
-    _add_serve(commands)
-    _add_results(commands)
-    _add_simulate(commands)
-    return parser
+def _program() -> Program:
+    about = "Ask people, blindly and in pairs, which compressed picture is closer to the original."
+    program = Program("pico-study", about, _EXIT_CODES)
+    _add_create(program)
+    _add_serve(program)
+    _add_results(program)
+    _add_simulate(program)
+    return program
 
 
-def _add_create(commands: Any) -> None:
-    command = _command(commands, "create", "make a study from original pictures and codecs", _create)
+def _add_create(program: Program) -> None:
+    command = program.command("create", "make a study from original pictures and codecs", _create)
     command.add_argument("folder", metavar="ORIGINALS", type=Path, help="folder of original pictures")
     command.add_argument("study", metavar="STUDY", type=Path, help="folder to make")
     command.add_argument("--only", nargs="+", default=(), metavar="NAME", help="only pictures of these names")
@@ -110,8 +89,8 @@ def _add_create(commands: Any) -> None:
     command.add_argument("--cache", type=Path, metavar="FOLDER", help="of pico-bench, to find coded files in")
 
 
-def _add_serve(commands: Any) -> None:
-    command = _command(commands, "serve", "let raters take part, with a browser", _serve)
+def _add_serve(program: Program) -> None:
+    command = _on_study(program, "serve", "let raters take part, with a browser", _serve)
     command.add_argument(
         "--host", default=LOOPBACK[0], help="address to listen on (127.0.0.1: this machine only)"
     )
@@ -124,15 +103,15 @@ def _add_serve(commands: Any) -> None:
     )
 
 
-def _add_results(commands: Any) -> None:
-    command = _command(commands, "results", "Elo, bit savings, raters, as tables, plots and files", _results)
+def _add_results(program: Program) -> None:
+    command = _on_study(program, "results", "Elo, bit savings, raters, as tables, plots and files", _results)
     command.add_argument("--anchor", metavar="CODEC", help="that BD-rates compare with")
     command.add_argument("--per-picture", action="store_true", help="model how much pictures differ")
     command.add_argument("--out", type=Path, metavar="FOLDER", help="for the files (STUDY/results)")
 
 
-def _add_simulate(commands: Any) -> None:
-    command = _command(commands, "simulate", "fill a study with raters that are a program", _simulate)
+def _add_simulate(program: Program) -> None:
+    command = _on_study(program, "simulate", "fill a study with raters that are a program", _simulate)
     command.add_argument("--raters", type=_count, default=30, help="(30)")
     command.add_argument(
         "--metric", default="ssimulacra2", help="of pico-bench, that leads them (ssimulacra2)"
@@ -140,19 +119,10 @@ def _add_simulate(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, help="of their answers (0)")
 
 
-def _command(
-    commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=help_text,
-        description=help_text[0].upper() + help_text[1:] + ".",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    if name != "create":
-        command.add_argument("study", metavar="STUDY", type=Path, help="folder that pico-study create made")
-    command.set_defaults(run=run)
+def _on_study(program: Program, name: str, about: str, run: Run) -> argparse.ArgumentParser:
+    """A subcommand for a study that exists."""
+    command = program.command(name, about, run)
+    command.add_argument("study", metavar="STUDY", type=Path, help="folder that pico-study create made")
     return command
 
 
@@ -184,10 +154,6 @@ def _share(text: str) -> float:
         msg = f"{text!r} is not a share from 0 to 0.5"
         raise argparse.ArgumentTypeError(msg)
     return share
-
-
-def _say(line: str) -> None:
-    print(f"pico-study: {line}", file=sys.stderr, flush=True)
 
 
 def _create(arguments: argparse.Namespace) -> int:

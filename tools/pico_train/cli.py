@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from pico_core import __version__
-from pico_core.errors import OptionError, PicoError
-
-FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+from pico_codec.program import FINE, Program, say
+from pico_core.errors import OptionError
 
 _EXIT_CODES = """exit codes:
   0    done
@@ -24,44 +20,26 @@ _EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit code."""
-    try:
-        arguments = _parser().parse_args(argv)
-    except SystemExit as exit_request:
-        return int(exit_request.code or FINE)
-    run: Callable[[argparse.Namespace], None] = arguments.run
-    try:
-        run(arguments)
-    except (PicoError, OSError) as error:
-        print(f"pico-train: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return FINE
+    return _program().main(argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pico-train",
-        description="Make weights for the codec.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"pico-train {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_pack(commands)
-    _add_text_masks(commands)
-    _add_run(commands)
-    _add_plot(commands)
-    _add_export(commands)
-    _add_evaluate(commands)
-    return parser
+def _program() -> Program:
+    program = Program("pico-train", "Make weights for the codec.", _EXIT_CODES)
+    _add_pack(program)
+    _add_text_masks(program)
+    _add_run(program)
+    _add_plot(program)
+    _add_export(program)
+    _add_evaluate(program)
+    return program
 
 
-def _add_pack(commands: Any) -> None:
-    command = commands.add_parser(
+def _add_pack(program: Program) -> None:
+    command = program.command(
         "pack",
-        help="decode photographs once, into files that training maps into memory",
-        description="Pack the pictures of folders, or of other packs.",
+        "decode photographs once, into files that training maps into memory",
+        _pack,
+        "Pack the pictures of folders, or of other packs.",
     )
     command.add_argument(
         "folders", metavar="FOLDER", type=Path, nargs="+", help="folders of pictures, or packs"
@@ -83,10 +61,9 @@ def _add_pack(commands: Any) -> None:
     command.add_argument(
         "--part-mib", type=float, default=15, metavar="N", help="largest part (default: %(default)s MiB)"
     )
-    command.set_defaults(run=_pack)
 
 
-def _pack(arguments: argparse.Namespace) -> None:
+def _pack(arguments: argparse.Namespace) -> int:
     from .packs import Packing, pack
 
     if not 0 <= arguments.webp <= 100 or arguments.part_mib <= 0 or arguments.max_side < 0:
@@ -95,36 +72,39 @@ def _pack(arguments: argparse.Namespace) -> None:
     packing = Packing(arguments.max_side, arguments.webp, int(arguments.part_mib * 2**20))
     done = pack(arguments.folders, arguments.out, packing)
     for line in done.left_out:
-        print(f"pico-train: left out: {line}", file=sys.stderr)
+        say("pico-train", f"left out: {line}")
     size = f"{done.bytes / 2**20:.1f} MiB in {done.parts} parts"
     print(f"{arguments.out}: {done.photos} pictures, {done.megapixels:.1f} megapixels, {size}")
+    return FINE
 
 
-def _add_text_masks(commands: Any) -> None:
-    command = commands.add_parser(
+def _add_text_masks(program: Program) -> None:
+    command = program.command(
         "text-masks",
-        help="find text in a pack's pictures, for the text loss",
-        description="Find text with PP-OCR's detector and cache the outlines in each pack as text.json.",
+        "find text in a pack's pictures, for the text loss",
+        _text_masks,
+        "Find text with PP-OCR's detector and cache the outlines in each pack as text.json.",
     )
     command.add_argument("packs", metavar="PACK", type=Path, nargs="+", help="packs of `pico-train pack`")
     command.add_argument("--threads", type=int, default=1, metavar="N", help="of the detector (default 1)")
     command.add_argument("--again", action="store_true", help="look at every picture again")
-    command.set_defaults(run=_text_masks)
 
 
-def _text_masks(arguments: argparse.Namespace) -> None:
+def _text_masks(arguments: argparse.Namespace) -> int:
     from .text_masks import find_text
 
     for folder in arguments.packs:
         pictures, with_text = find_text(folder, arguments.threads, arguments.again)
         print(f"{folder}: text in {with_text} of {pictures} pictures")
+    return FINE
 
 
-def _add_run(commands: Any) -> None:
-    command = commands.add_parser(
+def _add_run(program: Program) -> None:
+    command = program.command(
         "run",
-        help="train, or go on training",
-        description="Train as a config says. The same command again goes on where the last one ended, or was killed.",
+        "train, or go on training",
+        _run,
+        "Train as a config says. The same command again goes on where the last one ended, or was killed.",
     )
     command.add_argument("config", metavar="CONFIG", help="a TOML file, or mse, perceptual or scales")
     command.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
@@ -142,10 +122,9 @@ def _add_run(commands: Any) -> None:
         metavar="KEY=VALUE",
         help="override a key of the config, as gan.weight=0",
     )
-    command.set_defaults(run=_run)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> int:
     from . import config as configs
     from .engine import Limits, train
     from .hardware import device_of
@@ -161,30 +140,32 @@ def _run(arguments: argparse.Namespace) -> None:
     if device_of(config).type == "cpu":
         size = team_size(config.engine.processes, config.batch // config.micro_batch)
     run_team(size, train, (config, arguments.out, Limits(arguments.minutes, steps), arguments.init))
+    return FINE
 
 
-def _add_plot(commands: Any) -> None:
-    command = commands.add_parser(
-        "plot", help="draw a run's curves", description="Draw loss, rate and distortions over steps, as PNG."
+def _add_plot(program: Program) -> None:
+    command = program.command(
+        "plot", "draw a run's curves", _plot, "Draw loss, rate and distortions over steps, as PNG."
     )
     command.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folders of runs, drawn together")
     command.add_argument("--out", type=Path, metavar="PNG", help="default: curves.png in the first RUN")
-    command.set_defaults(run=_plot)
 
 
-def _plot(arguments: argparse.Namespace) -> None:
+def _plot(arguments: argparse.Namespace) -> int:
     from .plot import plot_runs
 
     out = arguments.out or arguments.runs[0] / "curves.png"
     plot_runs(arguments.runs, out)
     print(out)
+    return FINE
 
 
-def _add_export(commands: Any) -> None:
-    command = commands.add_parser(
+def _add_export(program: Program) -> None:
+    command = program.command(
         "export",
-        help="make a weights file that the codec loads",
-        description="Fold the networks, turn the scale path into integers, fit the entropy tables, measure the "
+        "make a weights file that the codec loads",
+        _export,
+        "Fold the networks, turn the scale path into integers, fit the entropy tables, measure the "
         "quality scale, and write ID.safetensors with its model card.",
     )
     command.add_argument(
@@ -199,10 +180,9 @@ def _add_export(commands: Any) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="receives ID.safetensors")
     command.add_argument("--card", type=Path, metavar="JSON", help="more entries for the model card")
     command.add_argument("--default", action="store_true", help="make these the weights that encode")
-    command.set_defaults(run=_export)
 
 
-def _export(arguments: argparse.Namespace) -> None:
+def _export(arguments: argparse.Namespace) -> int:
     from .shipping import ship
 
     shipped = ship(arguments.source, arguments.photos, arguments.count, arguments.out, arguments.card)
@@ -212,13 +192,15 @@ def _export(arguments: argparse.Namespace) -> None:
         write_whole(arguments.out / "default.txt", [f"{shipped.path.stem}\n".encode("ascii")])
     print(f"{shipped.path}  {shipped.path.stat().st_size / 1e6:.1f} MB")
     print(f"integer scale path: {100 * shipped.integer_cost:+.3f} % of the bits of floating point")
+    return FINE
 
 
-def _add_evaluate(commands: Any) -> None:
-    command = commands.add_parser(
+def _add_evaluate(program: Program) -> None:
+    command = program.command(
         "evaluate",
-        help="measure with real files against AVIF and JPEG",
-        description="Encode pictures at several levels to real files, decode them, and compare with AVIF and JPEG.",
+        "measure with real files against AVIF and JPEG",
+        _evaluate,
+        "Encode pictures at several levels to real files, decode them, and compare with AVIF and JPEG.",
     )
     command.add_argument(
         "source", metavar="RUN|WEIGHTS", type=Path, help="a run, a checkpoint or a weights file"
@@ -235,13 +217,13 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument(
         "--out", type=Path, required=True, metavar="STEM", help="writes STEM.json and STEM.png"
     )
-    command.set_defaults(run=_evaluate)
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluate import Request, evaluate
 
     request = Request(
         arguments.pictures, arguments.levels, arguments.limit, arguments.photos, arguments.count
     )
     print(evaluate(arguments.source, request, arguments.out))
+    return FINE
