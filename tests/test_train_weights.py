@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from pico_train.start import make_architecture, move_levels, read_start, startin
 from pico_train.unfolding import unfold
 
 SMALL = make_architecture(ARCHITECTURE)
+FIRST = replace(Architecture(), latent=128)  # of the first runs and of the prototype
 
 
 def settled(architecture: Architecture) -> PicoModel:
@@ -63,17 +65,17 @@ def picture(height: int = 64, width: int = 128) -> Tensor:
     return (0.5 + 0.4 * torch.stack(waves))[None]
 
 
-def test_the_default_network_keeps_its_names_and_shapes() -> None:
+def test_the_network_keeps_its_names_and_shapes() -> None:
     """Checkpoints of every run so far depend on them."""
-    state = PicoModel().state_dict()
+    state = PicoModel(FIRST).state_dict()
     described = "\n".join(f"{name} {tuple(tensor.shape)}" for name, tensor in sorted(state.items()))
     assert len(state) == 436
     assert hashlib.sha256(described.encode()).hexdigest()[:16] == "6c4424758806e2f8"
 
 
-def test_the_default_network_keeps_its_results() -> None:
+def test_the_network_keeps_its_results() -> None:
     with torch.inference_mode():
-        output, bits_y, bits_z = settled(Architecture())(picture(), torch.tensor([2.5]))
+        output, bits_y, bits_z = settled(FIRST)(picture(), torch.tensor([2.5]))
     found = [output.mean(), output.std(), output[0, 1, 20, 30], output[0, 2, 60, 100], bits_y[0], bits_z[0]]
     expected = [0.523364, 0.659181, 0.564162, 0.591615, 1.264208, 0.0311841]  # before alternatives existed
     assert [float(value) for value in found] == pytest.approx(expected, rel=1e-3)
@@ -86,7 +88,7 @@ def test_checkpoints_of_the_prototype_give_the_same_pictures(shared: Path) -> No
     prototype = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(prototype)
     state = load_file(shared / "weights" / "warmstart-perceptual.safetensors")
-    old, new = prototype.Codec().eval(), PicoModel().eval()
+    old, new = prototype.Codec().eval(), PicoModel(FIRST).eval()
     old.load_state_dict(state)
     new.load_state_dict(rename(state))
     with torch.inference_mode():
@@ -200,6 +202,12 @@ def test_shipped_weights_become_a_model_that_computes_the_same(
     exact = shipped.scale_path.table_indices(z[0]).astype(int)
     assert np.abs(path.table_indices(z[0]) - exact).max() <= 1
     assert (path.table_indices(z[0]) != exact).mean() < 0.01
+
+
+def test_weights_that_say_nothing_have_the_latents_that_they_have(tmp_path: Path) -> None:
+    state = PicoModel(replace(Architecture(), latent=144)).state_dict()
+    save_file(state, tmp_path / "nameless.safetensors")
+    assert read_start(tmp_path / "nameless.safetensors").architecture.latent == 144
 
 
 def test_shipped_weights_can_be_trained_further(shipped: registry.Weights) -> None:

@@ -31,7 +31,7 @@ class Architecture:
 
     wide: int = 128  # channels at 1/8
     deep: int = 192  # channels at 1/16
-    latent: int = 128  # channels of y at 1/16
+    latent: int = 192  # channels of y at 1/16 (docs/decisions/0007-latent-channels.md)
     hyper: int = 64  # channels of z at 1/64
     hyper_width: int = 192  # channels inside the hyper-encoder and the context decoder
     scale_width: int = 96  # channels inside the scale decoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def _from_safetensors(path: Path) -> Start:
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {}).get("pico", "null"))
         if metadata is None:
-            return Start(prototype.rename(load_file(path)), Architecture(), None)
+            return _nameless(prototype.rename(load_file(path)))
     except (SafetensorError, ValueError) as error:
         msg = f"{path} is no weights file: {error}"
         raise OptionError(msg) from error
@@ -97,12 +97,19 @@ def _from_safetensors(path: Path) -> Start:
 def _from_prototype(path: Path) -> Start:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        return Start(prototype.rename(saved["ema"]), Architecture(), None)
+        return _nameless(prototype.rename(saved["ema"]))
     except PicoError:
         raise
     except Exception as error:  # torch raises many kinds for damaged files
         msg = f"{path} holds no weights that can be trained further: {error}"
         raise OptionError(msg) from error
+
+
+def _nameless(state: Mapping[str, Tensor]) -> Start:
+    """Weights that do not say what they are: the default architecture, with as many latents as there are."""
+    latent = len(state["encoder.to_latent.weight"]) if "encoder.to_latent.weight" in state else None
+    default = Architecture()
+    return Start(state, replace(default, latent=latent or default.latent), None)
 
 
 def starting_weights(start: Start, config: Config, path: Path) -> dict[str, Tensor]:
