@@ -18,7 +18,7 @@ from pico_core.errors import PicoError
 from pico_library import places
 
 UNIT = "pico-library-watch.service"
-LABEL = "pillow-pico.library.watch"
+LABEL = "pillow-pico.watch"
 
 _SECONDS_TO_FINISH = 300  # the largest photos at low priority, on a slow machine
 #: What tells the watcher where its files are, in the shell that installs it and in the service alike.
