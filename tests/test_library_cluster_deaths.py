@@ -119,7 +119,11 @@ def test_ctrl_c_finishes_what_is_at_work(library: Path) -> None:
     ) as run:
         wait_for(lambda: list(library.glob("*.pico")) or run.poll() is not None)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does it: the workers get it too
-        output, errors = run.communicate(timeout=60)
+        try:
+            output, errors = run.communicate(timeout=120)
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)  # or leaving the block would wait for ever
     assert (run.returncode, errors) == (130, "")
     assert "Stopped early" in output
     written = sorted(str(path.with_suffix("")) for path in library.glob("*.pico"))
