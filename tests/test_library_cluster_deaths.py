@@ -22,8 +22,11 @@ from cluster_samples import BUCKET, mortal_worker, object_store, objects, system
 
 from pico_core import PicoFile
 from pico_library import places
+from pico_library.cluster.session import open_session
 from pico_library.faults import VARIABLE, Step
 from pico_library.journal import Journal, Outcome, Record
+from pico_library.scan import Choice
+from pico_library.settings import Settings
 
 STEPS = [Step.ENCODED, Step.WRITTEN, Step.PUBLISHED, Step.DECODING, Step.VERIFIED]
 COUNT = 6
@@ -132,6 +135,26 @@ def test_ctrl_c_finishes_what_is_at_work(library: Path) -> None:
     with Journal(places.journal_file()) as journal:
         assert [run.state for run in journal.runs()] == ["interrupted"]
     assert not list(library.glob(".*"))
+
+
+def test_ctrl_c_at_the_moment_of_taking_a_photo_down_loses_no_entry(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_down = Journal.record
+
+    def interrupted(journal: Journal, *records: Record) -> None:
+        if records:
+            os.kill(os.getpid(), signal.SIGINT)
+        taken_down(journal, *records)
+
+    monkeypatch.setattr(Journal, "record", interrupted)
+    with open_session(Settings()) as session:
+        plan = session.plan([library], Choice())
+        with pytest.raises(KeyboardInterrupt):
+            list(session.process(plan, jobs=2))
+        monkeypatch.setattr(Journal, "record", taken_down)
+    assert sorted(known()) == sorted(str(path.with_suffix("")) for path in library.glob("*.pico")) != []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow

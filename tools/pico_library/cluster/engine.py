@@ -29,6 +29,7 @@ from pico_library.settings import Settings
 _WAITING_PER_THREAD = 2  # photos handed out for each thread of the workers: one at work, one to go on with
 _SECONDS_BETWEEN_LOOKS = 3.0  # at which workers there are
 _MOST_JUDGES = 8
+_INTERRUPTED = object()
 _URGENT = 10  # judging goes before making, so that little waits unjudged
 
 
@@ -71,12 +72,22 @@ class Engine:
         self._threads = 1
         self._looked = -_SECONDS_BETWEEN_LOOKS
         self._broken = False
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Have `results` raise KeyboardInterrupt while it waits, and not in the middle of taking a photo down.
+
+        May be called by a signal handler.
+        """
+        if not self._interrupted:
+            self._interrupted = True
+            self._ended.put(_INTERRUPTED)
 
     def results(self, photos: Iterator[Photo]) -> Iterator[Result]:
         """Yield what became of each photo, in the order of finishing.
 
         Ends early when the disk is full. A photo over which workers died gets another chance when nothing else is
-        at work: others may have died with it. Raises ClusterError, JournalError.
+        at work: others may have died with it. Raises ClusterError, JournalError, KeyboardInterrupt.
         """
         yield from self._window(photos, lambda: _WAITING_PER_THREAD * self._threads, last_chance=False)
         suspects, self._suspects = self._suspects, []
@@ -118,11 +129,16 @@ class Engine:
         future.add_done_callback(self._ended.put)
 
     def _next(self, *, last_chance: bool) -> Result | None:
-        """Wait a while for a task to end; return a result if a photo is done with it."""
+        """Wait a while for a task to end; return a result if a photo is done with it.
+
+        Raises KeyboardInterrupt if `interrupt` was called, ClusterError, JournalError.
+        """
         try:
             future = self._ended.get(timeout=_SECONDS_BETWEEN_LOOKS)
         except Empty:
             return None
+        if future is _INTERRUPTED:
+            raise KeyboardInterrupt
         stage = self._at_work.pop(future, None)
         if stage is None:  # it was given to others since
             return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -64,7 +66,8 @@ class ClusterSession(Session):
         run = self._begin(plan)
         self._engine = Engine(client, self.settings, self.journal, run, installed, room)
         try:
-            yield from self._engine.results(self._until_stopped(plan.photos))
+            with _ctrl_c_calls(self._engine.interrupt):
+                yield from self._engine.results(self._until_stopped(plan.photos))
         except BaseException:
             self._state = "interrupted"
             raise
@@ -104,3 +107,20 @@ def open_session(
         ClusterSession(settings, journal, scheduler) as session,
     ):
         yield session
+
+
+@contextlib.contextmanager
+def _ctrl_c_calls(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C call `interrupt` where it would raise KeyboardInterrupt: between any two steps, losing what they did.
+
+    A photo that a worker has published must be taken down by this side, or the journal does not know it.
+    """
+    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not raises or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda _number, _frame: interrupt())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
