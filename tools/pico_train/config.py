@@ -16,6 +16,7 @@ from pico_core.errors import OptionError
 
 BUNDLED = Path(__file__).parent / "configs"
 PHASES = ("mse", "perceptual")
+STARTS = ("principal", "random")
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,9 @@ class Config:
     """Everything that decides what a run computes."""
 
     phase: str = "mse"
+    start: str = (
+        "principal"  # weights of a run without --init: principal components of the pictures, or random
+    )
     seed: int = 0
     batch: int = 8
     micro_batch: int = 4  # crops that go through the networks at a time; divides `batch`
@@ -145,6 +149,7 @@ class Config:
 
     def __post_init__(self) -> None:
         _require(self.phase in PHASES, f"phase is {self.phase!r}; it must be one of {', '.join(PHASES)}")
+        _require(self.start in STARTS, f"start is {self.start!r}; it must be one of {', '.join(STARTS)}")
         divides = self.micro_batch > 0 and self.batch % self.micro_batch == 0
         _require(divides, f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         for name, side in (("data.crop", self.data.crop), ("tiles.window", self.tiles.window)):

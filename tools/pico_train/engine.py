@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -30,6 +30,7 @@ from .integer_training import IntegerScaleDecoder
 from .objective import Objective, Terms, autocast
 from .optimiser import AveragedWeights, MuonAdam, rate_factor
 from .packs import Pack, summary_of
+from .principal import start_linear
 from .processes import Team
 from .run_log import Progress, RunLog
 from .sampling import Batches, Group, Prefetcher
@@ -77,7 +78,7 @@ class Trainer:
             raise OptionError(msg)
         self._data = [pack.fingerprint for pack in packs]
         self._pictures = summary_of(packs)
-        self._restore(checkpoint.load(run, self.device), init)
+        self._restore(checkpoint.load(run, self.device), init, packs)
         self.objective = Objective(config, self.architecture.levels, self.device)
         batches = Batches(config, self.architecture.levels, self.device, packs)
         self._micro_batches = batches.micro_batches
@@ -102,7 +103,7 @@ class Trainer:
                 raise OptionError(msg)
         return model
 
-    def _restore(self, saved: dict[str, Any] | None, init: Path | None) -> None:
+    def _restore(self, saved: dict[str, Any] | None, init: Path | None, packs: Sequence[Pack]) -> None:
         """Take over the run's checkpoint, or else the starting weights."""
         self.changes: list[str] = []
         self._earlier: list[Any] = []
@@ -112,6 +113,9 @@ class Trainer:
                 self.model.load_state_dict(starting_weights(start, self.config, init))
                 self.ema.load(self.model.state_dict())
                 self._earlier = list(start.history)
+            elif self.config.start == "principal":
+                start_linear(self.model, packs, self.config)
+                self.ema.load(self.model.state_dict())
             return
         if make_architecture(saved["architecture"]) != self.architecture:
             msg = f"{self.run} holds a run of another architecture; choose another folder for this config"
