@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .pictures import Pixels, check_pair
+from .smoothing import smooth
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _TAPS, _SIGMA = 11, 1.5
+_BELL = [math.exp(-((tap - _TAPS // 2) ** 2) / (2 * _SIGMA**2)) for tap in range(_TAPS)]
+_WINDOW = [height / sum(_BELL) for height in _BELL]
 _CENTRE = 128  # subtracted from the pixels: variances stay, and float32 loses fewer of their digits
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 LEAST_SIDE = (_TAPS - 1) * 2 ** (len(EXPONENTS) - 1) + 2 ** (len(EXPONENTS) - 1)  # the window fits at 1/16
@@ -68,20 +71,10 @@ def _plane(channel: Pixels) -> Tensor:
 
 def _terms(a: Tensor, b: Tensor) -> tuple[float, float]:
     """Mean SSIM, and the mean of its contrast-structure factor alone."""
-    mean_a, mean_b = _blur(a), _blur(b)
-    variance = _blur(a * a + b * b) - mean_a * mean_a - mean_b * mean_b
-    covariance = _blur(a * b) - mean_a * mean_b
+    mean_a, mean_b = smooth(a, _WINDOW), smooth(b, _WINDOW)
+    variance = smooth(a * a + b * b, _WINDOW) - mean_a * mean_a - mean_b * mean_b
+    covariance = smooth(a * b, _WINDOW) - mean_a * mean_b
     contrast = (2 * covariance + _C2) / (variance + _C2)
     mean_a, mean_b = mean_a + _CENTRE, mean_b + _CENTRE
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a * mean_a + mean_b * mean_b + _C1)
     return (luminance * contrast).double().mean().item(), contrast.double().mean().item()
-
-
-def _blur(plane: Tensor) -> Tensor:
-    import torch
-    from torch.nn.functional import conv2d
-
-    positions = torch.arange(_TAPS, dtype=torch.float32) - _TAPS // 2
-    taps = torch.exp(-(positions**2) / (2 * _SIGMA**2))
-    taps = taps / taps.sum()
-    return conv2d(conv2d(plane, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))

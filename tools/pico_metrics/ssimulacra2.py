@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .colour import linear_of_srgb
 from .pictures import Pixels, check_pair
+from .smoothing import smooth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ LEAST_SIDE = 128  # for smaller pictures the reference program leaves scales out
 
 # A Gaussian of sigma 1.5 as a sum of truncated cosines (Charalampidis 2016), one half of it; zero outside.
 _HALF_KERNEL = (0.264621105488, 0.212928592010, 0.109335372777, 0.036011114658, 0.009414367810)
+_KERNEL = (*_HALF_KERNEL[:0:-1], *_HALF_KERNEL)
 _C2 = 0.0009
 _OPSIN = ((0.3, 0.622, 0.078), (0.23, 0.692, 0.078), (0.243422689245, 0.204767444245, 0.551809866510))
 _OPSIN_BIAS = 0.0037930732552754493
@@ -121,9 +123,6 @@ def _errors(a: Tensor, b: Tensor) -> NDArray[np.float64]:
 
 
 def _blur(plane: Tensor) -> Tensor:
-    import torch
-    from torch.nn.functional import conv2d
+    from torch.nn.functional import pad
 
-    taps = torch.tensor([*_HALF_KERNEL[:0:-1], *_HALF_KERNEL])
-    across = conv2d(plane, taps.view(1, 1, 1, -1), padding=(0, 4))
-    return conv2d(across, taps.view(1, 1, -1, 1), padding=(4, 0))
+    return smooth(pad(plane, (4, 4, 4, 4)), _KERNEL)
