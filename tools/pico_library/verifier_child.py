@@ -41,6 +41,14 @@ def warm_up() -> None:
     with contextlib.suppress(Exception):
         sample = np.random.default_rng(0).integers(0, 256, (CROP, CROP, 3), np.uint8)
         compare(sample, decode(encode(sample, preview=False)))
+        _keep_to_one_core()
+
+
+def _keep_to_one_core() -> None:
+    """Leave the other cores to photos being encoded: the look takes as long on one. Decoding has its own threads."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .pictures import Pixels, check_pair
 from .smoothing import smooth
@@ -26,6 +27,7 @@ EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _TAPS, _SIGMA = 11, 1.5
 _BELL = [math.exp(-((tap - _TAPS // 2) ** 2) / (2 * _SIGMA**2)) for tap in range(_TAPS)]
 _WINDOW = [height / sum(_BELL) for height in _BELL]
+_SMALL = 2**20  # pixels
 _CENTRE = 128  # subtracted from the pixels: variances stay, and float32 loses fewer of their digits
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 LEAST_SIDE = (_TAPS - 1) * 2 ** (len(EXPONENTS) - 1) + 2 ** (len(EXPONENTS) - 1)  # the window fits at 1/16
@@ -33,8 +35,21 @@ LEAST_SIDE = (_TAPS - 1) * 2 ** (len(EXPONENTS) - 1) + 2 ** (len(EXPONENTS) - 1)
 
 def ms_ssim(reference: Pixels, distorted: Pixels) -> float:
     """The score. Raises InvalidImageError, also for sides below 176 pixels: the fifth scale needs them."""
+    from torch.nn.functional import avg_pool2d
+
     check_pair(reference, distorted, LEAST_SIDE)
-    return sum(_channel(reference[..., c], distorted[..., c]) for c in range(3)) / 3
+    total = 0.0
+    for channels in _groups(reference):
+        a, b = _planes(reference[..., channels]), _planes(distorted[..., channels])
+        scores = np.ones(len(a))
+        for scale, exponent in enumerate(EXPONENTS):
+            if scale:
+                a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
+            similarity, contrast = _terms(a, b)
+            term = similarity if scale == len(EXPONENTS) - 1 else contrast
+            scores *= np.maximum(term, 0.0) ** exponent
+        total += float(scores.sum())
+    return total / 3
 
 
 def decibels(score: float) -> float:
@@ -45,36 +60,34 @@ def decibels(score: float) -> float:
 def ssim(reference: Pixels, distorted: Pixels) -> float:
     """Single-scale SSIM with the same window, the mean of the three channels. Raises InvalidImageError."""
     check_pair(reference, distorted, _TAPS)
-    scores = (_terms(_plane(reference[..., c]), _plane(distorted[..., c]))[0] for c in range(3))
-    return sum(scores) / 3
+    groups = _groups(reference)
+    scores = [_terms(_planes(reference[..., c]), _planes(distorted[..., c]))[0] for c in groups]
+    return float(np.concatenate(scores).mean())
 
 
-def _channel(reference: Pixels, distorted: Pixels) -> float:
-    from torch.nn.functional import avg_pool2d
-
-    a, b = _plane(reference), _plane(distorted)
-    score = 1.0
-    for scale, exponent in enumerate(EXPONENTS):
-        if scale:
-            a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
-        similarity, contrast = _terms(a, b)
-        term = similarity if scale == len(EXPONENTS) - 1 else contrast
-        score *= max(term, 0.0) ** exponent
-    return score
+def _groups(pixels: Pixels) -> list[slice]:
+    """Channels to work on at once: all of a small picture, which is faster, one of a large, which takes less memory."""
+    if pixels.shape[0] * pixels.shape[1] <= _SMALL:
+        return [slice(0, 3)]
+    return [slice(channel, channel + 1) for channel in range(3)]
 
 
-def _plane(channel: Pixels) -> Tensor:
+def _planes(channels: Pixels) -> Tensor:
+    """(height, width, C) as (C, height, width), centred on 0."""
     import torch
 
-    return torch.from_numpy(channel.astype(np.float32) - _CENTRE)[None, None]
+    return torch.from_numpy(channels.transpose(2, 0, 1).astype(np.float32, order="C") - _CENTRE)
 
 
-def _terms(a: Tensor, b: Tensor) -> tuple[float, float]:
-    """Mean SSIM, and the mean of its contrast-structure factor alone."""
-    mean_a, mean_b = smooth(a, _WINDOW), smooth(b, _WINDOW)
-    variance = smooth(a * a + b * b, _WINDOW) - mean_a * mean_a - mean_b * mean_b
-    covariance = smooth(a * b, _WINDOW) - mean_a * mean_b
+def _terms(a: Tensor, b: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean SSIM of each plane, and the mean of its contrast-structure factor alone."""
+    import torch
+
+    mean_a, mean_b, squares, product = smooth(torch.stack([a, b, a * a + b * b, a * b]), _WINDOW)
+    variance = squares - mean_a * mean_a - mean_b * mean_b
+    covariance = product - mean_a * mean_b
     contrast = (2 * covariance + _C2) / (variance + _C2)
     mean_a, mean_b = mean_a + _CENTRE, mean_b + _CENTRE
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a * mean_a + mean_b * mean_b + _C1)
-    return (luminance * contrast).double().mean().item(), contrast.double().mean().item()
+    similarity, contrast = ((x.double().mean((1, 2)).numpy()) for x in (luminance * contrast, contrast))
+    return similarity, contrast
