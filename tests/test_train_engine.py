@@ -17,16 +17,18 @@ from typing import Any
 
 import pytest
 import torch
-from training_runs import make_pack, mse_config, one_thread, same, small_config  # noqa: F401
+from training_runs import ARCHITECTURE, make_pack, mse_config, one_thread, same, small_config  # noqa: F401
 
 from pico_core.errors import OptionError
+from pico_core.networks.model import PicoModel
 from pico_train import checkpoint, engine
 from pico_train.cli import main
-from pico_train.config import BUNDLED, Config, Schedule, differences, from_dict, read
+from pico_train.config import BUNDLED, Config, Optimiser, Schedule, differences, from_dict, read
 from pico_train.engine import Limits, Trainer, TrainingError, train
-from pico_train.optimiser import orthogonalise, rate_factor
+from pico_train.optimiser import MuonAdam, orthogonalise, rate_factor
 from pico_train.processes import Team, run_team, team_size
 from pico_train.run_log import read_log
+from pico_train.start import make_architecture
 
 EXACT = ("step", "weights", "ema", "optimiser", "discriminator", "discriminator_optimiser", "skipped")
 
@@ -192,7 +194,7 @@ def test_training_gives_up_when_nothing_is_finite_any_more(
 
 def test_training_reduces_the_loss(pack_folder: Path, tmp_path: Path) -> None:
     timing = {"schedule": {"steps": 40, "warm_up": 5}, "engine": {"log_every": 10, "checkpoint_every": 40}}
-    config = mse_config(pack_folder, **timing)
+    config = mse_config(pack_folder, start="random", **timing)
     run_team(1, train, (config, tmp_path, Limits()))
     losses = [row["loss"] for row in read_log(tmp_path) if "loss" in row]
     assert len(losses) == 4
@@ -284,3 +286,18 @@ def test_curves_are_drawn_from_the_log(straight: dict[str, Any], pack_folder: Pa
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["plot", str(tmp_path)]) == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_logarithms_learn_at_a_rate_of_their_own(pack_folder: Path) -> None:
+    model = PicoModel(make_architecture(ARCHITECTURE))
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimiser = MuonAdam(
+        model.named_parameters(), Optimiser(muon_rate=0.0, adam_rate=1e-4, logarithm_rate=1e-2)
+    )
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    moved = {name: float((value - before[name]).abs().max()) for name, value in model.named_parameters()}
+    fast = {name for name, by in moved.items() if by > 5e-3}
+    assert fast == {name for name in moved if "log_" in name or name == "scale_decoder.at16.bias"}
+    assert moved["decoder.stage4.gain"] == pytest.approx(1e-4, rel=0.01)

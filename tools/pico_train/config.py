@@ -84,10 +84,11 @@ class Gan:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """Muon for dense matrices, Adam for the rest."""
+    """Muon for dense matrices, Adam for the rest, faster where a parameter is the logarithm of what it stands for."""
 
     muon_rate: float = 0.02
     adam_rate: float = 6e-4
+    logarithm_rate: float = 4e-3  # of what is a logarithm: level gains, biases of scales; 0: as adam_rate
     clip: float = 2.0  # largest norm of the gradient
     ema: float = 0.999  # decay of the averaged weights for each step
 

@@ -125,7 +125,10 @@ class Trainer:
         try:
             self.optimiser.load_state_dict(saved["optimiser"])
         except ValueError as error:
-            msg = f"{self.run} trains other parameters than this config (rate.train_only); choose another folder"
+            msg = (
+                f"{self.run} trains other parameters than this config (rate.train_only), or in other groups, as an "
+                f"earlier version did; choose another folder, and --init {self.run}"
+            )
             raise OptionError(msg) from error
         if self.discriminator is not None and saved["discriminator"] is not None:
             assert self.discriminator_optimiser is not None

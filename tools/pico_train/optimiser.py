@@ -18,6 +18,7 @@ from .config import Optimiser, Schedule
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration, from its authors
 _ADAM_BETAS = (0.9, 0.99)
 _MOMENTUM = 0.95
+_LOGARITHMS = ("log_gain", "hyper_log_scale", "scale_decoder.at16.bias")
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
@@ -38,10 +39,18 @@ class MuonAdam(torch.optim.Optimizer):
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], settings: Optimiser):
         matrices: list[Tensor] = []
         others: list[Tensor] = []
+        logarithms: list[
+            Tensor
+        ] = []  # steps of a few thousandths for thousands of steps would hardly move them
         for name, parameter in named:
             if parameter.requires_grad:
-                (matrices if _is_dense(name, parameter) else others).append(parameter)
-        rates = (("muon", matrices, settings.muon_rate), ("adam", others, settings.adam_rate))
+                dense, is_logarithm = _is_dense(name, parameter), name.endswith(_LOGARITHMS)
+                (matrices if dense else logarithms if is_logarithm else others).append(parameter)
+        rates = (
+            ("muon", matrices, settings.muon_rate),
+            ("adam", others, settings.adam_rate),
+            ("adam", logarithms, settings.logarithm_rate or settings.adam_rate),
+        )
         groups = [{"params": p, "kind": kind, "lr": rate} for kind, p, rate in rates if p]
         super().__init__(groups, {})
         self._rates = [rate for _, p, rate in rates if p]
