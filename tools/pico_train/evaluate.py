@@ -131,7 +131,7 @@ def evaluate(source: Path, request: Request, out: Path, store: Path | None = Non
     `source` is a run, a checkpoint or a weights file. Results are kept in `store` (default: `measured` beside OUT),
     so AVIF, JPEG and weights that did not change are not measured again.
     """
-    codec, facts = _codec_of(source, request)
+    codec, facts = codec_of(source, request)
     originals = find_originals(request.pictures)[: request.limit or None]
     codecs: list[Codec] = [codec, *(PILLOW_CODECS[name] for name in _RIVALS)]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -157,15 +157,17 @@ def evaluate(source: Path, request: Request, out: Path, store: Path | None = Non
     return _table(mine, rates, request.metrics)
 
 
-def _codec_of(source: Path, request: Request) -> tuple[WeightsCodec | EstimatedCodec, dict[str, Any]]:
-    """The codec under test, and what the report says about it."""
+def codec_of(
+    source: Path, request: Request, *, estimated: bool = False
+) -> tuple[WeightsCodec | EstimatedCodec, dict[str, Any]]:
+    """The codec under test, `estimated` also where it could be exported, and what a report says about it."""
     if weights := _as_weights_file(source):
         levels = np.linspace(0, weights.max_level, request.levels)
         return WeightsCodec(weights, levels.tolist()), {"weights": weights.id.hex()}
     start = read_start(source)
     facts = {"history": list(start.history)}
     levels = np.linspace(0, start.architecture.levels - 1, request.levels)
-    if start.architecture.unfoldable:
+    if estimated or start.architecture.unfoldable:
         model = PicoModel(start.architecture)
         model.load_state_dict(start.state)
         identity = str(hash(tuple(float(tensor.double().sum()) for tensor in start.state.values())))
