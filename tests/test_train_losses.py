@@ -136,7 +136,7 @@ def test_loss_is_rate_plus_lambda_times_squared_error_balanced_over_levels() -> 
     reference = torch.full((2, 3, 64, 64), 0.5)
     group = Group(reference, None, torch.tensor([0.0, 3.0]), (1, 1), 1.0)
     bits = torch.tensor([0.3, 0.9]), torch.tensor([0.1, 0.1])
-    loss, terms = objective(reference + 0.02, group, bits, None, 0.0)
+    loss, terms = objective(reference + 0.02, group, bits, None)
     lambdas = torch.tensor([0.001, 0.064])
     expected = (bits[0] + bits[1] + lambdas * 255**2 * 0.02**2) / (lambdas / 0.001).sqrt()
     assert torch.allclose(loss, expected.mean())
@@ -149,6 +149,29 @@ def test_adversarial_weight_starts_late_and_warms_up() -> None:
     objective = Objective(from_dict({"phase": "perceptual", "gan": gan}), 4, torch.device("cpu"))
     assert [objective.gan_weight(step) for step in (0, 100, 125, 150, 900)] == [0, 0, 0.05, 0.1, 0.1]
     assert [objective.discriminator_learns(step) for step in (79, 80, 500)] == [False, True, True]
+
+
+def windowed(window: int) -> Objective:
+    config = {"phase": "perceptual", "gan": {"weight": 0.1, "warm_up": 1, "window": window}}
+    return Objective(from_dict(config), 4, torch.device("cpu"))
+
+
+def test_discriminator_sees_windows_all_over_the_crop() -> None:
+    torch.manual_seed(1)
+    objective, seen = windowed(32), torch.zeros(64, 96)
+    for _ in range(200):
+        rows, columns = objective.adversary(Discriminator(16), 5, seen[None, None]).window
+        assert (rows.stop - rows.start, columns.stop - columns.start) == (32, 32)
+        seen[rows, columns] += 1
+    assert all(seen.amax(side).min() > 0 for side in (0, 1))
+
+
+@pytest.mark.parametrize("window", [0, 64, 100])
+def test_without_a_smaller_window_the_discriminator_sees_the_whole_crop(window: int) -> None:
+    pixels = torch.rand(2, 3, 64, 64)
+    discriminator = Discriminator(16)
+    adversary = windowed(window).adversary(discriminator, 5, pixels)
+    assert torch.equal(adversary(pixels), discriminator(pixels))
 
 
 @pytest.mark.parametrize("tiles", [(1, 2), (2, 1), (2, 2)])

@@ -79,6 +79,7 @@ class Gan:
     start: int = 0  # step at which it begins to rise; the discriminator trains from `lead` steps before
     lead: int = 500
     width: int = 256  # channels of the discriminator at 1/8
+    window: int = 0  # side of the part of a crop that it sees at a step; 0: all of it
     learning_rate: float = 2e-4
 
 

@@ -27,7 +27,7 @@ from .config import Config, differences
 from .discriminator import Discriminator, discriminator_loss
 from .hardware import describe, device_of, place
 from .integer_training import IntegerScaleDecoder
-from .objective import Objective, Terms, autocast
+from .objective import Adversary, Objective, Terms, autocast
 from .optimiser import AveragedWeights, MuonAdam, rate_factor
 from .packs import Pack, summary_of
 from .principal import start_linear
@@ -179,22 +179,22 @@ class Trainer:
         gradient is not finite changes nothing but the counters.
         Raises TrainingError after fifty such steps in a row.
         """
-        adversary = self.discriminator if self.objective.discriminator_learns(self.step) else None
-        if adversary is not None:
-            adversary.refresh()
+        discriminator = self.discriminator if self.objective.discriminator_learns(self.step) else None
+        if discriminator is not None:
+            discriminator.refresh()
         terms: Terms = {}
         for index in self.team.share_of(self._micro_batches):
             # Rounding noise, too, belongs to the micro-batch and not to the process or the history.
             torch.manual_seed(self.config.seed * 1_000_003 + self.step * 1009 + index)
             for group in self._source.micro_batch(self.step, index):
-                for name, value in self._accumulate(group.to(self.device), adversary).items():
+                for name, value in self._accumulate(group.to(self.device), discriminator).items():
                     terms[name] = terms.get(name, torch.zeros((), device=self.device)) + value
         terms["stop"] = torch.tensor(float(stop), device=self.device)
-        finite, norm = self._exchange(terms, adversary)
+        finite, norm = self._exchange(terms, discriminator)
         self.optimiser.set_factor(rate_factor(self.config.schedule, self.step))
         if finite:
             self.optimiser.step()
-            if adversary is not None and self.discriminator_optimiser is not None:
+            if discriminator is not None and self.discriminator_optimiser is not None:
                 self.discriminator_optimiser.step()
         self._count(finite)
         self.optimiser.zero_grad(set_to_none=True)
@@ -205,12 +205,14 @@ class Trainer:
             self.ema.update(self.step)
         return terms | {"gradient": norm}
 
-    def _accumulate(self, group: Group, adversary: Discriminator | None) -> Terms:
+    def _accumulate(self, group: Group, discriminator: Discriminator | None) -> Terms:
         """Add a group's share to the gradients; returns its share of all terms."""
         with autocast(self.config, self.device):
             output, *bits = code(self._networks, group.pixels, group.level, group.tiles)
-        weight = self.objective.gan_weight(self.step)
-        loss, terms = self.objective(output, group, (bits[0], bits[1]), adversary, weight)
+        adversary: Adversary | None = None
+        if discriminator is not None:
+            adversary = self.objective.adversary(discriminator, self.step, group.pixels)
+        loss, terms = self.objective(output, group, (bits[0], bits[1]), adversary)
         (loss * group.share).backward()  # type: ignore[no-untyped-call]
         terms["loss"] = loss.detach()
         if adversary is not None:
@@ -221,9 +223,9 @@ class Trainer:
             terms["discriminator"] = its_loss.detach()
         return {name: value * group.share for name, value in terms.items()}
 
-    def _exchange(self, terms: Terms, adversary: Discriminator | None) -> tuple[bool, Tensor]:
+    def _exchange(self, terms: Terms, discriminator: Discriminator | None) -> tuple[bool, Tensor]:
         """Add gradients and terms up over processes, clip; returns whether all is finite, and the norm."""
-        modules: list[nn.Module] = [self.model, *([adversary] if adversary is not None else [])]
+        modules: list[nn.Module] = [self.model, *([discriminator] if discriminator is not None else [])]
         gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
         names = sorted(terms)
         values = torch.stack([terms[name] for name in names])
@@ -231,8 +233,10 @@ class Trainer:
         terms.update(zip(names, values.unbind(), strict=True))
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optimiser.clip)
         others = torch.zeros(())
-        if adversary is not None:
-            others = nn.utils.get_total_norm([p.grad for p in adversary.parameters() if p.grad is not None])
+        if discriminator is not None:
+            others = nn.utils.get_total_norm(
+                [p.grad for p in discriminator.parameters() if p.grad is not None]
+            )
         return bool(torch.isfinite(norm + others + terms["loss"])), norm.detach()
 
     def _count(self, finite: bool) -> None:

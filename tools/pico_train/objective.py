@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,6 +29,20 @@ Terms = dict[str, Tensor]
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[None]:
     """Mixed precision as the config wants it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.engine.precision == "bfloat16")
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """The discriminator for one group of crops: where it looks, and what the codec makes of its verdict."""
+
+    discriminator: Discriminator
+    weight: float  # of the adversarial term
+    window: tuple[slice, slice]  # rows and columns of the crops
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Logits (N, patches) of images (N,3,H,W), inside the window."""
+        logits: Tensor = self.discriminator(image[..., self.window[0], self.window[1]])
+        return logits
 
 
 class Objective:
@@ -55,13 +70,21 @@ class Objective:
         """Whether the discriminator is trained at a step: from a little before the codec listens to it."""
         return self._config.gan.weight > 0 and step >= self._config.gan.start - self._config.gan.lead
 
+    def adversary(self, discriminator: Discriminator, step: int, pixels: Tensor) -> Adversary:
+        """For crops (N,3,H,W) at a step. A window smaller than the crops lies anywhere, drawn from torch's state."""
+        return Adversary(discriminator, self.gan_weight(step), self._window(pixels.shape[2], pixels.shape[3]))
+
+    def _window(self, height: int, width: int) -> tuple[slice, slice]:
+        side = self._config.gan.window or max(height, width)
+        top, left = (int(torch.randint(max(0, length - side) + 1, ())) for length in (height, width))
+        return slice(top, top + side), slice(left, left + side)
+
     def __call__(
         self,
         output: Tensor,
         group: Group,
         bits: tuple[Tensor, Tensor],
-        discriminator: Discriminator | None,
-        gan_weight: float,
+        adversary: Adversary | None,
     ) -> tuple[Tensor, Terms]:
         """Reconstructions (N,3,H,W) of a group, and bits per pixel of y and z (N,) each.
 
@@ -76,9 +99,9 @@ class Objective:
         for name, term, value in self._distortions(output, group):
             total = total + term.weight * relative**term.exponent * value
             terms.setdefault(name, value)
-        if discriminator is not None and gan_weight > 0:
-            adversarial = self._adversarial(output, group, discriminator)
-            total = total + gan_weight * relative**self._config.gan.exponent * adversarial
+        if adversary is not None and adversary.weight > 0:
+            adversarial = self._adversarial(output, group, adversary)
+            total = total + adversary.weight * relative**self._config.gan.exponent * adversarial
             terms["adversarial"] = adversarial
         loss = (total / relative.sqrt()).mean()
         return loss, {name: value.detach().float().mean() for name, value in terms.items()}
@@ -101,12 +124,12 @@ class Objective:
             found.append(("text_fidelity", losses.text_fidelity, value))
         return found
 
-    def _adversarial(self, output: Tensor, group: Group, discriminator: Discriminator) -> Tensor:
+    def _adversarial(self, output: Tensor, group: Group, adversary: Adversary) -> Tensor:
         shielded = output
         if self._config.losses.text_fidelity.weight:
             shielded = TextFidelityLoss.shield(output, group.mask)
-        discriminator.requires_grad_(False)
+        adversary.discriminator.requires_grad_(False)
         with autocast(self._config, self._device):
-            value = codec_loss(discriminator(shielded))
-        discriminator.requires_grad_(True)
+            value = codec_loss(adversary(shielded))
+        adversary.discriminator.requires_grad_(True)
         return value
