@@ -162,6 +162,7 @@ def test_discriminator_sees_windows_all_over_the_crop() -> None:
     for _ in range(200):
         rows, columns = objective.adversary(Discriminator(16), 5, seen[None, None]).window
         assert (rows.stop - rows.start, columns.stop - columns.start) == (32, 32)
+        assert (rows.start % 16, columns.start % 16) == (0, 0)
         seen[rows, columns] += 1
     assert all(seen.amax(side).min() > 0 for side in (0, 1))
 

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from pico_core.networks.layers import haar_down
 
 _SLOPE = 0.2
-_ALIGNMENT = 16
+PATCH = 16  # side in pixels of the coarsest patches
 
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Module:
@@ -54,7 +54,7 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of every patch."""
-        height, width = (side // _ALIGNMENT * _ALIGNMENT for side in image.shape[2:])
+        height, width = (side // PATCH * PATCH for side in image.shape[2:])
         x = haar_down(haar_down(image[..., :height, :width] - 0.5))
         x = F.leaky_relu(self.at_quarter(x), _SLOPE)
         x = self.at_eighth(self.to_eighth(haar_down(x)))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .config import Config, Term
-from .discriminator import Discriminator, codec_loss
+from .discriminator import PATCH, Discriminator, codec_loss
 from .hardware import place
 from .losses import LpipsLoss, MseLoss, MsSsimLoss, TextFidelityLoss, TilingArtifactLoss
 from .sampling import Group
@@ -71,12 +71,17 @@ class Objective:
         return self._config.gan.weight > 0 and step >= self._config.gan.start - self._config.gan.lead
 
     def adversary(self, discriminator: Discriminator, step: int, pixels: Tensor) -> Adversary:
-        """For crops (N,3,H,W) at a step. A window smaller than the crops lies anywhere, drawn from torch's state."""
+        """For crops (N,3,H,W) at a step. A window smaller than the crops is drawn from torch's random state.
+
+        It begins at a multiple of 16 pixels: what betrays a reconstruction first is the grid of the latent, which a
+        discriminator finds in the same place of every window, or hardly at all.
+        """
         return Adversary(discriminator, self.gan_weight(step), self._window(pixels.shape[2], pixels.shape[3]))
 
     def _window(self, height: int, width: int) -> tuple[slice, slice]:
         side = self._config.gan.window or max(height, width)
-        top, left = (int(torch.randint(max(0, length - side) + 1, ())) for length in (height, width))
+        steps = (max(0, length - side) // PATCH + 1 for length in (height, width))
+        top, left = (PATCH * int(torch.randint(count, ())) for count in steps)
         return slice(top, top + side), slice(left, left + side)
 
     def __call__(
