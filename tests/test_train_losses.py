@@ -151,6 +151,21 @@ def test_adversarial_weight_starts_late_and_warms_up() -> None:
     assert [objective.discriminator_learns(step) for step in (79, 80, 500)] == [False, True, True]
 
 
+def lpips_values(shift: int, group: Group, output: torch.Tensor) -> set[float]:
+    """What the objective's LPIPS comes to in eight tries."""
+    config = {"phase": "perceptual", "losses": {"lpips": {"weight": 1.0, "shift": shift}}}
+    objective, bits = Objective(from_dict(config), 4, torch.device("cpu")), torch.zeros(1)
+    return {objective(output, group, (bits, bits), None)[1]["lpips"].item() for _ in range(8)}
+
+
+def test_lpips_is_compared_on_changing_grids(pair: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
+    reference, distorted = (as_tensor(image) for image in pair)
+    group = Group(reference, None, torch.zeros(1), (1, 1), 1.0)
+    torch.manual_seed(1)
+    assert len(lpips_values(0, group, distorted)) == 1
+    assert len(lpips_values(15, group, distorted)) > 4
+
+
 def windowed(window: int) -> Objective:
     config = {"phase": "perceptual", "gan": {"weight": 0.1, "warm_up": 1, "window": window}}
     return Objective(from_dict(config), 4, torch.device("cpu"))

@@ -59,11 +59,18 @@ class Term:
 
 
 @dataclass(frozen=True)
+class ShiftedTerm(Term):
+    """A term that compares a part of the crops, which begins at random."""
+
+    shift: int = 15  # pixels that the part is smaller by, on each side; 0: always all of the crops
+
+
+@dataclass(frozen=True)
 class Losses:
     """The terms of the distortion; a weight of 0 leaves a term out."""
 
     mse: Term = Term(1.0, 1.0)  # of 0.001 * 255^2 * MSE, so weight 1 and exponent 1 are lambda * 255^2 * MSE
-    lpips: Term = Term()
+    lpips: ShiftedTerm = ShiftedTerm()
     ms_ssim: Term = Term()  # of 1 - MS-SSIM
     tiling_artifact: Term = Term()
     text_fidelity: Term = Term()

@@ -45,6 +45,17 @@ class Adversary:
         return logits
 
 
+def _part(shape: torch.Size, shift: int) -> tuple[slice, slice]:
+    """Rows and columns of crops (N,3,H,W): all but `shift`, from a random one on.
+
+    LPIPS looks at a picture through strides of 2 to 16. If it always began at the same pixel, the codec would learn to
+    leave its errors where that grid does not look.
+    """
+    first = [int(torch.randint(shift + 1, ())) for _ in range(2)] if shift else [0, 0]
+    rows, columns = (slice(start, start + side - shift) for start, side in zip(first, shape[2:], strict=True))
+    return rows, columns
+
+
 class Objective:
     """The loss of reconstructions, for one config."""
 
@@ -118,8 +129,10 @@ class Objective:
         if losses.mse.weight:
             found.append(("mse", losses.mse, self._mse(output, reference)))
         if self._lpips is not None:
+            rows, columns = _part(output.shape, losses.lpips.shift)
             with autocast(self._config, self._device):
-                found.append(("lpips", losses.lpips, self._lpips(output, reference)))
+                value = self._lpips(output[..., rows, columns], reference[..., rows, columns])
+            found.append(("lpips", losses.lpips, value))
         if losses.ms_ssim.weight:
             found.append(("ms_ssim", losses.ms_ssim, self._ms_ssim(output, reference)))
         if losses.tiling_artifact.weight:
