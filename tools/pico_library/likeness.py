@@ -27,9 +27,8 @@ Pixels = NDArray[np.uint8]
 
 CELL = 16  # pixels a side of what the cheap look tells apart
 CROP = 256  # pixels a side of a crop
-MOST_CROPS = (
-    3  # of six, one of the first three was the worst, or scored within 3 % of it, on every photo tried
-)
+# Of six crops, one of the first three was the worst, or scored within 3 % of it, on every photo tried.
+MOST_CROPS = 3
 PIXELS_PER_CROP = 500_000
 LARGE_PICTURE = 2_000_000  # pixels; from here the cheap look sees every second pixel of every second row
 LARGEST_BLOCK_ERROR = 24.0  # levels; photographs stay far below it, drawings in strong colours may not
@@ -72,14 +71,15 @@ def compare(original: Pixels, decoded: Pixels) -> Likeness:
         whole = _within(Box(0, 0, CROP, CROP), original.shape[:2])
         return Likeness(0.0, 1.0, 0.0, _corners(whole))
     one, other = _colours(original), _colours(decoded)
-    boxes = list(_suspects(_badness(one, other), one.shape[:2]))
+    badness, block_error = _look(one, other)
+    boxes = list(_suspects(badness, one.shape[:2]))
     pairs = [(_cut(one, box), _cut(other, box)) for box in boxes]
     difference, similarity, crop = None, None, boxes[0]
     if min(pairs[0][0].shape[:2]) >= LEAST_LPIPS_SIDE:
         difference, crop = max((lpips(a, b, "alex"), box) for (a, b), box in zip(pairs, boxes, strict=True))
     if min(pairs[0][0].shape[:2]) >= LEAST_SIDE:
         similarity = min(ms_ssim(a, b) for a, b in pairs)
-    return Likeness(difference, similarity, largest_block_error(original, decoded), _corners(crop))
+    return Likeness(difference, similarity, block_error, _corners(crop))
 
 
 def _equal(one: Pixels, other: Pixels) -> bool:
@@ -88,20 +88,12 @@ def _equal(one: Pixels, other: Pixels) -> bool:
 
 
 def largest_block_error(one: Pixels, other: Pixels) -> float:
-    """Largest difference (0..255) between the means of 16 x 16 pixels; both (height, width, channels).
+    """Largest difference (0..255) between the means of 16 x 16 pixels; both (height, width, channels), alpha apart.
 
     A learned codec redraws fine detail, but never moves the mean of a block by much: a wrong tile does. Of large
     pictures, every second pixel of every second row counts.
     """
-    step = _step(one)
-    return max(
-        float(
-            np.abs(
-                _block_means(a[::step, ::step], CELL // step) - _block_means(b[::step, ::step], CELL // step)
-            ).max()
-        )
-        for a, b in _strips(one, other, merge_last=True)
-    )
+    return _look(_colours(one), _colours(other))[1]
 
 
 def _step(pixels: Pixels) -> int:
@@ -109,29 +101,10 @@ def _step(pixels: Pixels) -> int:
     return 2 if pixels.shape[0] * pixels.shape[1] >= LARGE_PICTURE else 1
 
 
-def _strips(one: Pixels, other: Pixels, *, merge_last: bool = False) -> Iterator[tuple[Pixels, Pixels]]:
+def _strips(one: Pixels, other: Pixels) -> Iterator[tuple[Pixels, Pixels]]:
     """Both pictures in strips of rows, so that the memory taken does not grow with them."""
-    height = one.shape[0]
-    top = 0
-    while top < height:
-        bottom = min(top + _STRIP, height)
-        if merge_last and height - bottom < CELL:
-            bottom = height  # means over a sliver would say little
-        yield one[top:bottom], other[top:bottom]
-        top = bottom
-
-
-def _block_means(pixels: Pixels, cell: int) -> NDArray[np.float64]:
-    height, width = pixels.shape[:2]
-    # The last block of a row or column takes in the rest: means of slivers would say little.
-    rows = np.arange(0, max(height - cell + 1, 1), cell)
-    columns = np.arange(0, max(width - cell + 1, 1), cell)
-    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0, dtype=np.uint32), columns, axis=1)
-    heights = np.diff(rows, append=height)
-    widths = np.diff(columns, append=width)
-    areas = heights[:, None, None] * widths[None, :, None]
-    means: NDArray[np.float64] = sums / areas
-    return means
+    for top in range(0, one.shape[0], _STRIP):
+        yield one[top : top + _STRIP], other[top : top + _STRIP]
 
 
 def _colours(pixels: Pixels) -> Pixels:
@@ -149,40 +122,73 @@ def _cut(pixels: Pixels, box: Box) -> Pixels:
     return np.ascontiguousarray(pixels[box.top : box.bottom, box.left : box.right])
 
 
-def _badness(one: Pixels, other: Pixels) -> NDArray[np.float64]:
-    """How suspicious each cell of 16 x 16 pixels is, (ceil(height / 16), ceil(width / 16)): higher is worse."""
+def _look(one: Pixels, other: Pixels) -> tuple[NDArray[np.float32], float]:
+    """A cheap look at all of two pictures (height, width, 3).
+
+    Returns how suspicious each cell of 16 x 16 pixels is, (ceil(height / 16), ceil(width / 16)), higher is worse; and
+    the largest difference between means of blocks.
+    """
     import torch
 
     step = _step(one)
+    cell = CELL // step
     with torch.inference_mode():
-        strips = [
-            _strip_badness(a[::step, ::step], b[::step, ::step], CELL // step) for a, b in _strips(one, other)
-        ]
-    return np.concatenate(strips)
+        strips = [_strip_look(a[::step, ::step], b[::step, ::step], cell) for a, b in _strips(one, other)]
+        badness = torch.cat([suspicion for suspicion, _ in strips])
+        shifts = torch.cat([shift for _, shift in strips], 1)
+        for side in (1, 2):
+            shifts = _without_sliver(shifts, side, -(-one.shape[side - 1] // step) % cell / cell)
+    return badness.numpy(), float(shifts.abs().max())
 
 
-def _strip_badness(one: Pixels, other: Pixels, cell: int) -> NDArray[np.float64]:
+def _without_sliver(shifts: Tensor, side: int, share: float) -> Tensor:
+    """Block means (3, rows, columns) of which the last along a side, a share of a block, is one with its neighbour."""
     import torch
-    from torch.nn.functional import avg_pool2d
 
-    def means(values: Tensor) -> Tensor:
-        size = (min(cell, values.shape[-2]), min(cell, values.shape[-1]))
-        return avg_pool2d(values[None], size, cell, ceil_mode=True, count_include_pad=False)[0]
+    if not share or shifts.shape[side] == 1:
+        return shifts
+    *_, before, last = shifts.unbind(side)
+    merged = ((before + share * last) / (1 + share)).unsqueeze(side)
+    return torch.cat([shifts.narrow(side, 0, shifts.shape[side] - 2), merged], side)
+
+
+def _strip_look(one: Pixels, other: Pixels, cell: int) -> tuple[Tensor, Tensor]:
+    """Suspicion (rows, columns) and differences of the means (3, rows, columns) of the cells of a strip."""
+    import torch
 
     a, b = (torch.from_numpy(np.require(pixels, requirements=("C", "W"))).float() for pixels in (one, other))
-    mean_a, mean_b = (_luma_and_chroma(means(pixels.permute(2, 0, 1))) for pixels in (a, b))
-    x, y = (_luma(pixels)[None] for pixels in (a, b))
-    variance_a = (means(x * x) - mean_a[:1] ** 2).clamp_(min=0)
-    variance_b = (means(y * y) - mean_b[:1] ** 2).clamp_(min=0)
-    covariance = means(x * y) - mean_a[:1] * mean_b[:1]
+    rgb_a, rgb_b = (_means(pixels, cell).permute(2, 0, 1) for pixels in (a, b))
+    mean_a, mean_b = _luma_and_chroma(rgb_a), _luma_and_chroma(rgb_b)
+    x, y = (_luma(pixels) for pixels in (a, b))
+    variance_a = (_means(x * x, cell) - mean_a[0] ** 2).clamp_(min=0)
+    variance_b = (_means(y * y, cell) - mean_b[0] ** 2).clamp_(min=0)
+    covariance = _means(x * y, cell) - mean_a[0] * mean_b[0]
     structure = 1 - (2 * covariance + _C2) / (variance_a + variance_b + _C2)
     # Where both are nearly flat, what differs is noise of a level or two: nobody sees it.
     structure *= (variance_a + variance_b) / (variance_a + variance_b + _C2)
-    moved = ((mean_a - mean_b) ** 2).sum(0, keepdim=True)
+    moved = ((mean_a - mean_b) ** 2).sum(0)
     important = (variance_a.sqrt() > _SHARP) | _like_skin(mean_a)
     badness = (structure + moved / (_C3 + moved)) * torch.where(important, _IMPORTANT, 1.0)
-    result: NDArray[np.float64] = badness[0].double().numpy()
-    return result
+    return badness, rgb_a - rgb_b
+
+
+def _means(values: Tensor, cell: int) -> Tensor:
+    """(height, width, ...) -> means of cells, (ceil(height / cell), ceil(width / cell), ...)."""
+    rows, columns = (_sums(values.new_ones(length), 0, cell) for length in values.shape[:2])
+    areas = rows[:, None] * columns
+    return _sums(_sums(values, 0, cell), 1, cell) / areas.reshape(*areas.shape, *[1] * (values.ndim - 2))
+
+
+def _sums(values: Tensor, side: int, cell: int) -> Tensor:
+    """Sums of every `cell` neighbours along a side, the last of as many as are left."""
+    import torch
+
+    count, rest = divmod(values.shape[side], cell)
+    split = (*values.shape[:side], count, cell, *values.shape[side + 1 :])
+    whole = values.narrow(side, 0, count * cell).reshape(split).sum(side + 1)
+    if not rest:
+        return whole
+    return torch.cat([whole, values.narrow(side, count * cell, rest).sum(side, keepdim=True)], side)
 
 
 def _luma(pixels: Tensor) -> Tensor:
@@ -201,12 +207,12 @@ def _luma_and_chroma(planes: Tensor) -> Tensor:
 
 def _like_skin(means: Tensor) -> Tensor:
     """Cells with the chroma of skin, light or dark: cheap, and wrong in favour of caution (sand, wood)."""
-    return ((means[1] > -51) & (means[1] < -1) & (means[2] > 5) & (means[2] < 45))[None]
+    return (means[1] > -51) & (means[1] < -1) & (means[2] > 5) & (means[2] < 45)
 
 
-def _suspects(badness: NDArray[np.float64], size: tuple[int, int]) -> Iterator[Box]:
+def _suspects(badness: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Box]:
     """The most suspicious crops, the worst first; they do not overlap."""
-    remaining = badness.copy()
+    remaining = badness.astype(np.float64)  # sums over all cells need the digits
     rows, columns = (min(CROP // CELL, count) for count in remaining.shape)
     for _ in range(min(1 + size[0] * size[1] // PIXELS_PER_CROP, MOST_CROPS)):
         sums = np.pad(remaining.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
