@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from library_browser import serving
 from library_samples import EXIF_DATE, command
 from PIL import Image, ImageDraw, ImageOps
 
@@ -74,11 +75,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def viewer(photos: Path) -> Iterator[Viewer]:
-    with pytest.MonkeyPatch.context() as patch, Viewer([photos]) as server:
+    with pytest.MonkeyPatch.context() as patch, serving(photos) as server:
         patch.setenv("PICO_LIBRARY_HOME", str(photos.parent / "home"))
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
-        server.shutdown()
 
 
 class Answer:
@@ -421,13 +420,39 @@ def test_every_kind_of_picture_comes_with_its_exact_pixels(mode: str, tmp_path: 
 def test_file_that_went_away_gives_a_message(tmp_path: Path) -> None:
     path = tmp_path / "a.pico"
     path.write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    with Viewer([path]) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with serving(path) as server:
         (entry,) = entries(server).values()
         path.unlink()
         answer = ask(server, f"picture/{entry['id']}")
-        assert (answer.status, "no such file" in answer.text) == (422, True)
-        server.shutdown()
+        assert (answer.status, "not there any more" in answer.text) == (410, True)
+
+
+def test_reloading_the_page_shows_files_that_have_appeared_and_not_those_that_went(tmp_path: Path) -> None:
+    content = pillow_pico.to_bytes(drawing((90, 60)), lossless=True)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.pico").write_bytes(content)
+    with serving(tmp_path) as server:
+        before = entries(server)
+        (tmp_path / "a.pico").unlink()
+        (tmp_path / "c.pico").write_bytes(content)
+        assert set(entries(server)) == {"a.pico", "b.pico"}, "an open page gets no surprises"
+        assert ask(server, "").status == 200
+        assert set(entries(server)) == {"b.pico", "c.pico"}
+        assert entries(server)["b.pico"]["id"] == before["b.pico"]["id"], "addresses of photos stay good"
+
+
+def test_port_that_browsers_do_not_name_can_be_used(tmp_path: Path) -> None:
+    try:
+        with serving(tmp_path, port=80) as server:
+            assert ask(server, "", host=HOST).status == 200
+            assert ask(server, "", host="evil.example").status == 421
+    except OSError as error:
+        pytest.skip(f"port 80 cannot be had here: {error}")
+
+
+def test_address_without_its_last_slash_leads_to_the_page(viewer: Viewer) -> None:
+    answer = ask(viewer, f"/{viewer.token}", whole=True)
+    assert (answer.status, answer.headers["Location"]) == (303, f"/{viewer.token}/")
 
 
 def test_catalogue_tells_of_files_while_it_looks(tmp_path: Path) -> None:

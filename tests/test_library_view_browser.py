@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from library_browser import chromium, serving
 from PIL import Image, ImageDraw
 
 import pillow_pico
 from pico_codec.convert import encode_file
 from pico_library.view.server import Viewer
 
-playwright = pytest.importorskip("playwright.sync_api", reason="this test needs playwright")
-
-OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LAKE, SHEET = "lake.jpg", "sheet-04.png"
 
 
@@ -51,22 +48,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def viewer(photos: Path) -> Iterator[Viewer]:
-    with pytest.MonkeyPatch.context() as patch, Viewer([photos]) as server:
+    with pytest.MonkeyPatch.context() as patch, serving(photos) as server:
         patch.setenv("PICO_LIBRARY_HOME", str(photos.parent / "home"))
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("this test needs Chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=program, args=OPTIONS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 OpenPage = Callable[..., Any]
@@ -154,6 +144,7 @@ def test_damaged_file_is_a_tile_with_its_message(open_page: OpenPage) -> None:
     tile(page, "broken.png").click()
     page.locator("#message.bad").wait_for()
     assert "checksum does not match" in page.inner_text("#message")
+    assert page.is_disabled("#in"), "there is nothing to zoom into"
     page.keyboard.press("ArrowRight")
     until(page, "document.querySelector('#name').textContent === 'broken-tile.png'")
     page.get_by_text("tile").and_(page.locator("#message.bad")).wait_for()
@@ -361,6 +352,16 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def test_tile_shows_that_its_picture_is_still_to_come(open_page: OpenPage) -> None:
+    page = open_page()
+    moves = "document.querySelector('[aria-label^=\"sheet-01.png,\"]').getAnimations().length"
+    until(page, f"{moves} === 0")
+    page.evaluate("document.querySelector('[aria-label^=\"sheet-01.png,\"] img').classList.remove('there')")
+    assert page.evaluate(moves) == 1
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moves) == 0
+
+
 def test_reduced_motion_stops_what_moves(open_page: OpenPage) -> None:
     page = open_page(reduced_motion="reduce")
     moving = "getComputedStyle(document.querySelector('#work'), '::before').animationName"
@@ -382,8 +383,7 @@ def test_thousands_of_photos_make_few_elements(browser: Any, tmp_path: Path) -> 
     content = sheet(1)
     for number in range(1500):
         (tmp_path / f"{number:04}.pico").write_bytes(content)
-    with Viewer([tmp_path]) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with serving(tmp_path) as server:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(server.address)
         page.get_by_text("1,500 photos", exact=False).wait_for()
@@ -394,12 +394,34 @@ def test_thousands_of_photos_make_few_elements(browser: Any, tmp_path: Path) -> 
         until(page, "document.querySelector('[aria-label^=\"1499,\"] img').naturalWidth > 0")
         assert page.evaluate("document.querySelectorAll('.tile').length") < 100
         page.close()
-        server.shutdown()
+
+
+def test_gallery_without_photos_says_only_that(browser: Any, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        page = browser.new_page()
+        page.goto(server.address)
+        page.get_by_text("There are no .pico files here").wait_for()
+        assert page.inner_text("#summary") == ""
+        assert not page.is_visible(".keys")
+        page.close()
+
+
+def test_tiny_picture_is_not_blown_up(browser: Any, tmp_path: Path) -> None:
+    for name, size in (("icon", (48, 32)), ("drawing", (480, 320))):
+        data = pillow_pico.to_bytes(Image.new("RGB", size, "teal"), lossless=True)
+        (tmp_path / f"{name}.pico").write_bytes(data)
+    with serving(tmp_path) as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(server.address)
+        tile(page, "icon").wait_for()
+        fit = "document.querySelector('[aria-label^=\"{},\"] img').computedStyleMap().get('object-fit').value"
+        assert page.evaluate(fit.format("icon")) == "scale-down"
+        assert page.evaluate(fit.format("drawing")) == "cover"
+        page.close()
 
 
 def test_open_page_keeps_the_server_and_closing_lets_it_go(browser: Any, photos: Path) -> None:
-    with Viewer([photos]) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with serving(photos) as server:
         page = browser.new_page()
         page.goto(server.address)
         end = time.monotonic() + 30
@@ -410,4 +432,3 @@ def test_open_page_keeps_the_server_and_closing_lets_it_go(browser: Any, photos:
         while server.presence._pages and time.monotonic() < end:
             time.sleep(0.05)
         assert server.presence._pages == 0
-        server.shutdown()

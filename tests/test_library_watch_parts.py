@@ -24,12 +24,17 @@ from watching import order, until, watching
 from pico_core import PicoFile
 from pico_library.cli import main, parsers
 from pico_library.commands.watch import parse_time
+from pico_library.journal import Outcome
 from pico_library.scan import Choice, scan
 from pico_library.watch import look
 from pico_library.watch.events import Hints
 from pico_library.watch.folders import WatchedFolder, remote_kind
+from pico_library.watch.photos import Photos
+from pico_library.watch.reporter import Reporter
 from pico_library.watch.service import Service, agent, service_for, unit, words_of
 from pico_library.watch.settle import Look, Settling, is_being_written, look_at
+from pico_library.watch.tally import Tally
+from pico_library.watch.worker import Done
 
 ODD = "we ird %n %% \"$HOME\" \\t 'x' é; ü"
 
@@ -253,6 +258,39 @@ def test_photo_whose_event_was_lost_is_found(folder: Path, watch_command: list[s
     assert run.returncode == 0
 
 
+class Line(Reporter):
+    """Keeps what would stand in the terminal's last line."""
+
+    text = ""
+
+    def idle(self, text: str) -> None:
+        self.text = text
+
+
+def test_resting_watcher_tells_of_failures_and_of_what_waits(folder: Path) -> None:
+    line, photos = Line(), Photos(10.0, 3600.0)
+    tally = Tally(line)
+    watched = WatchedFolder(folder, Hints(lambda: None), tally.problem, 60.0)
+    watched.check(observe=False)
+    for name, outcome in (("a", Outcome.SAVED), ("b", Outcome.SAVED), ("c", Outcome.FAILED)):
+        tally.add(Done(name, outcome, None, 5000, 1000, is_disk_full=False))
+    tally.show([watched], photos, "")
+    assert line.text == "Watching 1 folder: 2 photos shrunk, 8.0 kB saved; 1 failed"
+    photos.ready["d"] = Look(1, 1, 1)
+    tally.show([watched], photos, "on battery")
+    assert line.text.endswith("1 failed; 1 wait: on battery")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for priorities")
+def test_watcher_lets_others_go_first() -> None:
+    program = (
+        "import os, psutil; from pico_library.watch.power import lower_priority; lower_priority(); lower_priority();"
+        "print(os.nice(0), psutil.Process().ionice().ioclass == psutil.IOPRIO_CLASS_IDLE)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(max(10, os.nice(0))), "True"]
+
+
 def test_unit_names_every_path_as_it_is(folder: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here")
@@ -265,7 +303,7 @@ def test_unit_names_every_path_as_it_is(folder: Path, tmp_path: Path) -> None:
         return subprocess.run(asked, capture_output=True, text=True, check=False, env=surroundings)
 
     # systemd looks whether the program exists: it only finds it if it reads the name as it was meant.
-    program = folder / "we ird %n %% é; ü"
+    program = folder / "we ird $HOME %n %% é; ü"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     done = verify(unit([str(program), "watch", ODD], {"PICO_LIBRARY_HOME": ODD}))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
-from pico_codec.files import write_whole
+from pico_codec.files import OutputError, check_output, write_whole
 from pico_library import places
-from pico_library.console import FINE, NOTHING, USAGE, complain, plural
+from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, printable
 from pico_library.journal import Journal
 from pico_library.report.facts import Report, as_csv, as_json, gather
 from pico_library.table import reasons_table, savings_table
@@ -40,15 +41,32 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(report), indent=2))
     elif arguments.csv:
-        sys.stdout.write(as_csv(report))
+        _print_bytes(os.fsencode(as_csv(report)) if os.name == "posix" else as_csv(report).encode())
     elif arguments.html is not None:
-        from pico_library.report.page import page
-
-        write_whole(arguments.html.absolute(), page(report).encode("utf-8", "replace"), overwrite=True)
-        print(f"Wrote {arguments.html}")
+        return _write_page(report, arguments.html)
     else:
         _print(report)
     return FINE if report.records else NOTHING
+
+
+def _write_page(report: Report, target: Path) -> int:
+    from pico_library.report.page import page
+
+    try:
+        # Before the work, which takes a moment; a name without a folder, or of one, comes to nothing.
+        real = check_output(target.absolute(), overwrite=True)
+        write_whole(real, page(report).encode("utf-8", "replace"), overwrite=True)
+    except OutputError as error:
+        complain(target, str(error))
+        return FAILED
+    print(f"Wrote {printable(str(target))}")
+    return FINE if report.records else NOTHING
+
+
+def _print_bytes(data: bytes) -> None:
+    """Print names as the bytes that they are, which need not be text in any encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
 
 
 def _print(report: Report) -> None:
@@ -57,6 +75,6 @@ def _print(report: Report) -> None:
         reasons = [record.reason or "" for record in report.skipped]
         print(f"\nSkipped {len(reasons):,}:\n{reasons_table(reasons)}")
     if report.failed:
-        print(f"\nFailed: {plural(len(report.failed), 'photo')}")
+        print(f"\nFailed {len(report.failed):,}:")
         for record in report.failed:
-            print(f"  {record.path}: {record.reason}")
+            print(f"  {printable(str(record.path))}: {record.reason}")

@@ -14,19 +14,9 @@ from PIL import Image
 from pico_codec.source import FILE_ERRORS, read_source
 from pico_core import PicoFile
 from pico_library.journal import Original, Record
+from pico_library.thumbnail import orientation_of, upright
 
 WIDTH, HEIGHT = 480, 320
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_QUARTERS = frozenset(_TURNS[number] for number in (5, 6, 7, 8))
 
 
 @dataclass(frozen=True)
@@ -49,14 +39,14 @@ def compare_worst_place(record: Record) -> Comparison | None:
         content = original.read_bytes()
         pixels = read_source(content).pixels
         with Image.open(io.BytesIO(content)) as im:
-            turn = _TURNS.get(im.getexif().get(_ORIENTATION, 1))
+            orientation = orientation_of(im.info.get("exif"))
         # Photos that are shown turned by a quarter get a window that lies on its side.
-        sides = (HEIGHT, WIDTH) if turn in _QUARTERS else (WIDTH, HEIGHT)
+        sides = (HEIGHT, WIDTH) if orientation > 4 else (WIDTH, HEIGHT)
         box = _around(record.crop, sides, pixels.shape[1], pixels.shape[0])
         left, top, right, bottom = box
-        before = _picture(pixels[top:bottom, left:right], turn)
+        before = _picture(pixels[top:bottom, left:right], orientation)
         with PicoFile(Path(record.target), max_pixels=None) as file:
-            after = _picture(file.decode_region(box), turn)
+            after = _picture(file.decode_region(box), orientation)
     except FILE_ERRORS:
         return None
     return Comparison(record, _url(before), _url(after), before.width, before.height)
@@ -72,10 +62,10 @@ def _around(
     return left, top, left + wide, top + high
 
 
-def _picture(pixels: NDArray[np.uint8], turn: Image.Transpose | None) -> Image.Image:
+def _picture(pixels: NDArray[np.uint8], orientation: int) -> Image.Image:
     colours = pixels[..., : 1 if pixels.shape[2] < 3 else 3]
     im = Image.fromarray(np.ascontiguousarray(colours[..., 0] if colours.shape[2] == 1 else colours))
-    return im.transpose(turn) if turn is not None else im
+    return upright(im, orientation)
 
 
 def _url(im: Image.Image) -> str:

@@ -52,15 +52,20 @@ class Report:
 
     def by_reason(self) -> dict[str, list[Path]]:
         """The files that were left alone, by the reason, the most frequent first."""
-        groups: dict[str, list[Path]] = {}
-        for record in sorted(self.skipped, key=lambda record: record.path):
-            groups.setdefault(record.reason or "", []).append(record.path)
-        return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+        return grouped(self.skipped)
 
     def worst(self, count: int) -> list[Record]:
         """The photos that look least like their originals, by the score of their worst crop."""
         scored = [record for record in self.saved if record.score]
         return sorted(scored, key=lambda record: -(record.score or 0))[:count]
+
+
+def grouped(records: Sequence[Record]) -> dict[str, list[Path]]:
+    """The paths of photos by the reason, the most frequent first."""
+    groups: dict[str, list[Path]] = {}
+    for record in sorted(records, key=lambda record: record.path):
+        groups.setdefault(record.reason or "unknown", []).append(record.path)
+    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
 
 
 def gather(journal: Journal, run: int | None) -> Report | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+import itertools
+import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -13,11 +16,12 @@ from pico_core import __version__
 from pico_library.console import plural, printable
 from pico_library.journal import Original, Record
 from pico_library.report.comparison import Comparison, compare_worst_place
-from pico_library.report.facts import Report
+from pico_library.report.facts import Report, grouped
 from pico_library.table import share, size
 
 MOST_COMPARISONS = 8
 MOST_FILES = 200  # listed below a reason
+MOST_UNFOLDED = 10  # shown at once below the reason of a failure
 _BINS = 20
 _ORIGINALS = {
     Original.KEPT: "in place",
@@ -26,17 +30,19 @@ _ORIGINALS = {
     Original.ARCHIVED: "in an archive",
     Original.DELETED: "removed for good",
 }
+_NOTHING = """<section class="card empty"><b>Nothing has been shrunk yet.</b>
+<div class="soft">Begin with <code>pico-library shrink FOLDER</code>; it leaves every original where it is.</div>
+</section>"""
 
 
 def page(report: Report) -> str:
     """The page, as HTML. Reads the originals and .pico files of the photos that it compares."""
     title = f"Run {report.run.number} of pico-library" if report.run else "What pico-library saved"
-    parts = [_totals(report)]
+    parts = [_totals(report) if report.records else _NOTHING]
     if report.saved:
-        parts.append(_histograms(report))
-    comparisons = [found for one in report.worst(2 * MOST_COMPARISONS) if (found := compare_worst_place(one))]
-    if comparisons:
-        parts.append(_comparisons(comparisons[:MOST_COMPARISONS]))
+        found = (compare_worst_place(one) for one in report.worst(2 * MOST_COMPARISONS))
+        comparisons = itertools.islice((one for one in found if one is not None), MOST_COMPARISONS)
+        parts += [_histograms(report), _comparisons(list(comparisons))]
     if report.skipped or report.failed:
         parts.append(_left_alone(report))
     template = Template(files("pico_library.report").joinpath("page.html").read_text(encoding="utf-8"))
@@ -50,7 +56,8 @@ def page(report: Report) -> str:
 
 def _subtitle(report: Report) -> str:
     if report.run is None:
-        return f"All {plural(len(report.records), 'file')} that the journal knows"
+        count = len(report.records)
+        return f"All {plural(count, 'file')} that the journal knows" if count else "The journal knows no file"
     run = report.run
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
     return f"{_text(', '.join(map(str, run.roots)))} &middot; started {started} &middot; {_text(run.state)}"
@@ -63,48 +70,54 @@ def _totals(report: Report) -> str:
     for record in report.saved:
         where[record.original] = where.get(record.original, 0) + 1
     originals = ", ".join(f"{count:,} {_ORIGINALS[place]}" for place, count in where.items()) or "none"
-    failed = (
-        f'<span class="failed">{plural(len(report.failed), "failure")}</span>'
-        if report.failed
-        else "no failures"
+    reasons = (
+        f"{plural(len(report.by_reason()), 'reason')}, listed below" if report.skipped else "nothing to name"
     )
+    failed = f'<div class="failed">{len(report.failed):,} failed</div>' if report.failed else ""
     return f"""<section class="hero">
 <div class="card main"><div class="figure">{size(saved)}</div><div>saved, {share(report.before, report.after)}</div>
 <div class="meter" role="img" aria-label="{part:.0f} % remain"><i style="width:{part:.2f}%"></i></div>
 <div class="soft">{size(report.before)} became {size(report.after)}</div></div>
-<div class="card"><div class="figure">{len(report.saved):,}</div><div>photos shrunk</div>
+<div class="card"><div class="figure">{len(report.saved):,}</div><div>{_noun(report.saved, "photo")} shrunk</div>
 <div class="soft">originals: {originals}</div></div>
-<div class="card"><div class="figure">{len(report.skipped):,}</div><div>files left alone</div>
-<div class="soft">{plural(len(report.by_reason()), "reason")}, listed below</div></div>
+<div class="card"><div class="figure">{len(report.skipped):,}</div><div>{_noun(report.skipped, "file")} left alone</div>
+<div class="soft">{reasons}</div>{failed}</div>
 <div class="card"><div class="figure">{_median_score(report.saved)}</div><div>median score</div>
-<div class="soft">LPIPS of the worst crop, lower is better; {failed}</div></div>
+<div class="soft">LPIPS of the worst crop, lower is better</div></div>
 </section>"""
 
 
+def _noun(things: Sequence[Record], one: str) -> str:
+    return one if len(things) == 1 else f"{one}s"
+
+
 def _median_score(saved: Sequence[Record]) -> str:
-    scores = sorted(record.score for record in saved if record.score is not None)
-    return f"{scores[len(scores) // 2]:.3f}" if scores else "&ndash;"
+    scores = [record.score for record in saved if record.score is not None]
+    return f"{statistics.median(scores):.3f}" if scores else "&ndash;"
 
 
 def _histograms(report: Report) -> str:
     savings = [1 - (one.after or 0) / max(one.before or 1, 1) for one in report.saved]
     scores = [one.score for one in report.saved if one.score is not None]
-    highest = max([0.1, *scores])
-    charts = [
-        ("Saving per photo", _histogram(savings, 1.0, lambda x: f"{100 * x:.0f} %")),
-        ("Score of the worst crop", _histogram(scores, highest, lambda x: f"{x:.2f}")),
+    highest = 0.04 * math.ceil(max([0.1, *scores]) / 0.04)  # so that a quarter of it is a round number
+    charts: list[tuple[str, list[float], float, Callable[[float], str]]] = [
+        ("Saving per photo", savings, 1.0, lambda x: f"{100 * x:.0f} %"),
+        ("Score of the worst crop", scores, highest, lambda x: f"{x:.2f}"),
     ]
-    cards = "".join(f'<div><h2>{name}</h2><div class="card">{chart}</div></div>' for name, chart in charts)
+    cards = "".join(
+        f'<div><h2>{name}</h2><div class="card">{_histogram(name, values, most, label)}</div></div>'
+        for name, values, most, label in charts
+    )
     return f'<section class="two">{cards}</section>'
 
 
-def _histogram(values: Sequence[float], highest: float, label: Callable[[float], str]) -> str:
+def _histogram(name: str, values: Sequence[float], highest: float, label: Callable[[float], str]) -> str:
     """Photos by value, from 0 to `highest`, as SVG."""
     counts = [0] * _BINS
     for value in values:
         counts[min(_BINS - 1, max(0, int(_BINS * value / highest)))] += 1
     most = max([1, *counts])
-    width, height, left = 460, 150, 34
+    width, height, left = 460, 150, 44
     step = (width - left) / _BINS
     bars = []
     for number, count in enumerate(counts):
@@ -120,14 +133,25 @@ def _histogram(values: Sequence[float], highest: float, label: Callable[[float],
         for n in range(5)
     ]
     return (
-        f'<svg viewBox="0 0 {width} {height + 24}" role="img">'
+        f'<svg viewBox="0 0 {width} {height + 24}" role="img" aria-label="{name}: {_in_words(values, label)}">'
         f'<line x1="{left}" x2="{width}" y1="{height}" y2="{height}"/>'
         f'<text x="{left - 6}" y="18" text-anchor="end">{most:,}</text>'
         f'<text x="{left - 6}" y="{height}" text-anchor="end">0</text>{"".join(bars)}{"".join(ticks)}</svg>'
     )
 
 
+def _in_words(values: Sequence[float], label: Callable[[float], str]) -> str:
+    """What a histogram shows, for those who do not see it."""
+    if not values:
+        return "no photo has one"
+    low, middle, high = (label(value) for value in (min(values), statistics.median(values), max(values)))
+    return f"{plural(len(values), 'photo')} from {low} to {high}, half of them below {middle}"
+
+
 def _comparisons(comparisons: Sequence[Comparison]) -> str:
+    if not comparisons:
+        return """<h2>The photos that changed most</h2>
+<p class="soft">They cannot be shown: no original is where the journal says, or none has a score.</p>"""
     figures = "\n".join(map(_comparison, comparisons))
     return f"""<h2>The photos that changed most</h2>
 <p class="soft">Each at full size, at the place where it differs most. Move the line: the original is to its left, the
@@ -139,38 +163,39 @@ def _comparison(one: Comparison) -> str:
     record = one.record
     quality = f", quality {record.quality}" if record.quality is not None else ""
     sizes = f"{size(record.before or 0)} to {size(record.after or 0)}"
-    name = _text(record.path.name)
+    name, folder = _text(record.path.name), _text(str(record.path.parent))
     return f"""<figure class="card pair"><div class="slider">
 <img src="{one.before}" width="{one.width}" height="{one.height}" alt="{name}, original">
 <div class="after"><img src="{one.after}" width="{one.width}" height="{one.height}" alt="{name}, .pico file"></div>
 <span class="tag left">original</span><span class="tag right">.pico</span>
 <input type="range" min="0" max="100" value="50" aria-label="Original and .pico file of {name}"></div>
-<figcaption><b title="{_text(str(record.path))}">{name}</b>
-<span class="soft">score {record.score or 0:.3f}, {sizes}{quality}</span></figcaption></figure>"""
+<figcaption><b>{name}</b>
+<span class="soft">score {record.score or 0:.3f}, {sizes}{quality}</span>
+<span class="soft folder">{folder}</span></figcaption></figure>"""
 
 
 def _left_alone(report: Report) -> str:
-    groups = [_group(reason, paths) for reason, paths in report.by_reason().items()]
     parts = []
     if report.failed:
-        failures: dict[str, list[Path]] = {}
-        for record in report.failed:
-            failures.setdefault(record.reason or "failed", []).append(record.path)
-        rows = "".join(_group(reason, paths) for reason, paths in failures.items())
-        parts.append(f'<h2 class="failed">Failed</h2><div class="card">{rows}</div>')
-    if groups:
-        parts.append(f'<h2>Left alone</h2><div class="card">{"".join(groups)}</div>')
+        parts.append(f'<h2 class="failed">Failed</h2>{_groups(grouped(report.failed), unfolded=True)}')
+    if report.skipped:
+        parts.append(f"<h2>Left alone</h2>{_groups(report.by_reason())}")
     return "\n".join(parts)
 
 
-def _group(reason: str, paths: Sequence[Path]) -> str:
-    items = "".join(f"<li>{_text(str(path))}</li>" for path in paths[:MOST_FILES])
-    if len(paths) > MOST_FILES:
-        items += f"<li>... and {len(paths) - MOST_FILES:,} more</li>"
-    return (
-        f'<details><summary><span class="count">{len(paths):,}</span><span>{_text(reason)}</span></summary>'
-        f"<ul>{items}</ul></details>"
-    )
+def _groups(groups: Mapping[str, Sequence[Path]], *, unfolded: bool = False) -> str:
+    """Files by the reason; those of a reason are folded away, or `unfolded` where they are few enough to be read."""
+    rows = []
+    for reason, paths in groups.items():
+        items = "".join(f"<li>{_text(str(path))}</li>" for path in paths[:MOST_FILES])
+        if len(paths) > MOST_FILES:
+            items += f"<li>... and {len(paths) - MOST_FILES:,} more</li>"
+        state = " open" if unfolded and len(paths) <= MOST_UNFOLDED else ""
+        rows.append(
+            f'<details{state}><summary><span class="count">{len(paths):,}</span>'
+            f'<span class="reason">{_text(reason)}</span></summary><ul>{items}</ul></details>'
+        )
+    return f'<div class="card">{"".join(rows)}</div>'
 
 
 def _text(text: str) -> str:

@@ -54,10 +54,20 @@ class Catalogue:
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._complete = False
+        self._is_told = False  # to its end
 
     def start(self) -> None:
         """Begin to look."""
         threading.Thread(target=self._look, name="catalogue", daemon=True).start()
+
+    def look_again(self) -> None:
+        """Begin anew, if somebody knows all that was found the last time. Ids stay, and are known throughout."""
+        with self._changed:
+            if not (self._complete and self._is_told):
+                return
+            self._entries = []
+            self._complete = self._is_told = False
+        self.start()
 
     def get(self, entry_id: str) -> Entry | None:
         """The entry of that id, if there is one."""
@@ -69,6 +79,7 @@ class Catalogue:
             self._changed.wait_for(lambda: self._complete or len(self._entries) > count, timeout)
             if not self._complete:
                 self._changed.wait_for(lambda: self._complete, min(timeout, _BATCH_SECONDS))
+            self._is_told = self._complete
             return self._entries[count:], self._complete
 
     def _look(self) -> None:

@@ -6,6 +6,7 @@ import * as viewer from "./viewer.js";
 
 const BEYOND = 600; // pixels above and below the window in which tiles exist too
 const SLOW_AT_ONCE = 1; // tiles that the server must decode whole pictures for
+const TINY = 2; // pictures that would be enlarged more are shown as they are
 const MOST_KEPT = 400; // of these in memory
 
 const grid = document.querySelector("#grid");
@@ -56,7 +57,8 @@ async function listen() {
 function add(found) {
   const anchor = anchored();
   const chosen = entries[current];
-  for (const entry of found) {
+  const known = new Set(entries.map(entry => entry.id));
+  for (const entry of found.filter(one => !known.has(one.id))) {
     entry.name = entry.name.replace(/\.pico$/i, "");
     total += entry.bytes;
     entries.push(entry);
@@ -72,12 +74,14 @@ function add(found) {
 
 function summarise() {
   const count = entries.length;
+  document.querySelector(".keys").hidden = !count;
   const size = total < 1e6 ? `${Math.round(total / 1e3)} kB` : total < 1e9 ? `${(total / 1e6).toFixed(1)} MB`
     : `${(total / 1e9).toFixed(1)} GB`;
   const broken = entries.filter(entry => entry.error).length;
   document.querySelector("#summary").textContent =
     `${count.toLocaleString("en-GB")} photo${count === 1 ? "" : "s"}, ${size}`
     + (broken ? `, ${broken.toLocaleString("en-GB")} damaged` : "") + (complete ? "" : " so far");
+  if (complete && !count) document.querySelector("#summary").textContent = "";
 }
 
 // Arranging them
@@ -118,6 +122,7 @@ function draw() {
       tile.style.top = `${row.top}px`;
       tile.style.width = `${cell.width}px`;
       tile.style.height = `${row.height}px`;
+      tile.classList.toggle("tiny", TINY * entry.height < row.height);
       tile.tabIndex = cell.place === current ? 0 : -1;
       tile.setAttribute("aria-label", `${entry.name}, ${when(entry)}${entry.error ? `, ${entry.error}` : ""}, `
         + `${cell.place + 1} of ${entries.length}`);

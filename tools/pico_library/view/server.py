@@ -56,6 +56,7 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",
 }
 _INVITED = "open"
+_PLAIN_PORT = 80  # which browsers do not name
 _MOST_AT_ONCE = 1000  # entries in one answer
 _WAIT_SECONDS = 2.0  # for new entries
 _SIGN_SECONDS = 5.0  # between signs of life to an open page
@@ -163,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         except ConnectionError:
             raise
+        except FileNotFoundError:
+            self._plain(HTTPStatus.GONE, "the file is not there any more; reload the page once it is back")
         except FILE_ERRORS as error:
             self._plain(HTTPStatus.UNPROCESSABLE_ENTITY, explain(error))
         self.wfile.flush()
@@ -186,7 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check_origin(self) -> None:
         hosts = self.headers.get_all("Host") or []
-        own = {f"{name}:{self.server.port}" for name in (HOST, "localhost")}
+        names, port = {HOST, "localhost"}, self.server.port
+        own = {f"{name}:{port}" for name in names} | (names if port == _PLAIN_PORT else set())
         if len(hosts) != 1 or hosts[0].lower() not in own:
             raise _RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "this is not the host that was asked for")
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
@@ -196,17 +200,16 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         _, token, *rest = [*url.path.split("/"), ""]
         if token == _INVITED and self.command == "GET" and self.server.admits(rest[0]):
-            self._answer(
-                b"",
-                "text/plain",
-                {"Location": f"/{self.server.token}/", "Cache-Control": "no-store"},
-                HTTPStatus.SEE_OTHER,
-            )
+            self._lead_to_the_page()
             return
         if not hmac.compare_digest(token.encode("utf-8", "replace"), self.server.token.encode()):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "use the whole address that pico-library printed")
         parts = rest[:-1]
-        if len(parts) == 1 and parts[0] in _PAGE:
+        if not parts:
+            self._lead_to_the_page()
+        elif len(parts) == 1 and parts[0] in _PAGE:
+            if parts == [""]:
+                self.server.catalogue.look_again()
             self._page(*_PAGE[parts[0]])
         elif parts == ["list"]:
             self._list(parse_qs(url.query).get("from", ["0"])[0])
@@ -221,6 +224,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     # Answers
+
+    def _lead_to_the_page(self) -> None:
+        headers = {"Location": f"/{self.server.token}/", "Cache-Control": "no-store"}
+        self._answer(b"", "text/plain", headers, HTTPStatus.SEE_OTHER)
 
     def _page(self, name: str, content_type: str) -> None:
         data = resources.files("pico_library.view").joinpath(name).read_bytes()

@@ -3,6 +3,7 @@
 import { Stage } from "./stage.js";
 
 const find = selector => document.querySelector(selector);
+const UNANSWERED = "pico-library does not answer any more; start it again, and open the address that it prints";
 const NUDGE = 80; // pixels that an arrow key moves a large picture
 
 const dialog = find("#viewer");
@@ -66,7 +67,8 @@ async function load(wanted, signal) {
     ahead(wanted, signal);
   } catch (error) {
     if (signal.aborted) return;
-    say(error.message, true);
+    say(error.isUnanswered ? error.message : wanted.error ?? error.message, true);
+    if (error.isUnanswered) return;
     await fill(full, `remains/${wanted.id}?v=${wanted.version}`, signal).catch(() => {});
   } finally {
     clearTimeout(slow);
@@ -84,7 +86,8 @@ async function ahead(wanted, signal) {
 
 async function fetched(address, signal) {
   const answer = await fetch(address, { signal }).catch(error => {
-    throw signal.aborted ? error : new Error("pico-library does not answer any more; start it again and reload");
+    if (signal.aborted) throw error;
+    throw Object.assign(new Error(UNANSWERED), { isUnanswered: true });
   });
   if (!answer.ok) throw new Error((await answer.text()).trim());
   return answer;
@@ -160,6 +163,7 @@ function say(text, bad = false) {
 function showLevel() {
   buttons.level.textContent = `${stage.percent} %`;
   buttons.out.disabled = stage.fits;
+  buttons.in.disabled = buttons.level.disabled = !entry?.width;
 }
 
 function update() {

@@ -111,7 +111,9 @@ def service_for(words: Sequence[str], platform: str = sys.platform) -> Service:
 def unit(command: Sequence[str], environment: Mapping[str, str]) -> str:
     """A systemd user unit. Stopping signals the watcher alone, which then has its photo finished."""
     variables = "\n".join(f"Environment={_quoted(f'{name}={value}')}" for name, value in environment.items())
-    words = " ".join(_quoted(word).replace("$", "$$") for word in command)
+    program, *others = (_quoted(word) for word in command)
+    # In the name of the program systemd replaces no variables.
+    words = " ".join([program, *(word.replace("$", "$$") for word in others)])
     return f"""[Unit]
 Description=Shrink photos as they appear (pico-library watch)
 

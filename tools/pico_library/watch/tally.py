@@ -119,6 +119,8 @@ class Tally:
         if gone := sum(not folder.is_there for folder in folders):
             text += f" ({gone:,} not there)"
         text += f": {plural(self._counts[Outcome.SAVED], 'photo')} shrunk, {saved}"
+        if failed := self._counts[Outcome.FAILED]:
+            text += f"; {failed:,} failed"
         if photos.ready:
             text += f"; {len(photos.ready):,} wait: {why_waiting}"
         elif photos.settling:

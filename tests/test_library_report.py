@@ -1,0 +1,169 @@
+"""Reports about odd libraries: names that are no text, none, one or hundreds of photos, and the page in a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from library_browser import chromium
+from library_samples import drawing, one_verifier, pico_library, scene, use_own_folders
+
+from pico_library.cli import main
+from pico_library.journal import Identity, Outcome, Record
+from pico_library.report.facts import Report
+from pico_library.report.page import page
+
+WIDTHS = (1366, 390)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_own_folders(monkeypatch, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _verifier() -> Iterator[None]:
+    with one_verifier():
+        yield
+
+
+def record(name: str, outcome: Outcome, reason: str | None = None, after: int | None = None) -> Record:
+    """What the journal would hold of a photo of 100 kB that is nowhere."""
+    return Record(
+        path=Path("/nowhere", name),
+        identity=Identity(1, 1, 100_000, 1),
+        outcome=outcome,
+        reason=reason,
+        before=100_000,
+        after=after,
+        score=None if after is None else 0.1,
+        run=1,
+    )
+
+
+def large_report() -> Report:
+    saved = [record(f"IMG_{n}.jpg", Outcome.SAVED, after=300 * n) for n in range(300)]
+    skipped = [record(f"{n}.gif", Outcome.SKIPPED, "not a JPEG, PNG or WebP picture") for n in range(450)]
+    failed = [record(f"{'a' * 200}{n}.jpg", Outcome.FAILED, "damaged " + "x" * 120) for n in range(2)]
+    return Report(saved, skipped, failed, None)
+
+
+def test_names_that_are_no_text_leave_the_terminal_and_the_table_whole(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    name = b"a\xff\n\x1b[31m.png"
+    path = os.fsencode(tmp_path) + b"/" + name
+    try:
+        Path(os.fsdecode(path)).write_bytes(drawing(tmp_path / "whole.png").read_bytes()[:900])
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    assert main(["shrink", str(tmp_path)]) == 1
+    strict = {"PYTHONIOENCODING": "utf-8:strict", "PYTHONUTF8": "0"}
+    shown = pico_library("report", **strict)
+    assert shown.returncode == 0
+    assert "a???[31m.png: " in shown.stdout
+    assert "Failed 1:" in shown.stdout
+    capfdbinary.readouterr()
+    assert main(["report", "--csv"]) == 0
+    table = capfdbinary.readouterr().out
+    assert name in table
+    rows = list(csv.DictReader(io.StringIO(table.decode("utf-8", "surrogateescape"))))
+    assert os.fsdecode(path) in {row["path"] for row in rows}
+
+
+@pytest.mark.parametrize(("place", "why"), [("", "not a regular file"), ("missing/page.html", "no folder")])
+def test_page_that_cannot_be_written_is_named(
+    place: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--html", str(tmp_path / place)]) == 1
+    message = capsys.readouterr().err
+    assert f"pico-library: {tmp_path / place}: " in message
+    assert why in message
+
+
+def test_page_about_nothing_says_how_to_begin(tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    assert main(["report", "--html", str(target)]) == 3
+    text = target.read_text()
+    assert "Nothing has been shrunk yet" in text
+    assert "0 B" not in text
+    assert "All 0 files" not in text
+
+
+def test_page_says_why_it_compares_nothing() -> None:
+    text = page(large_report())
+    assert "no original is where the journal says" in text
+    assert 'class="slider"' not in text
+
+
+def test_page_counts_one_photo_as_one() -> None:
+    text = page(Report([record("a.jpg", Outcome.SAVED, after=5)], [], [], None))
+    assert "photo shrunk" in text
+    assert "files left alone" in text
+    assert "failed</div>" not in text
+
+
+def test_failures_are_unfolded_and_many_files_are_not_listed_in_full() -> None:
+    text = page(large_report())
+    assert text.count("<details open>") == 1
+    assert "... and 250 more" in text
+
+
+def test_histograms_have_round_marks_and_are_told_in_words() -> None:
+    assert re.findall(r">(0\.\d+)</text>", page(large_report())) == ["0.00", "0.03", "0.06", "0.09", "0.12"]
+    labels = re.findall(r'<svg [^>]*aria-label="([^"]*)"', page(large_report()))
+    assert labels == [
+        "Saving per photo: 300 photos from 10 % to 100 %, half of them below 55 %",
+        "Score of the worst crop: 300 photos from 0.10 to 0.10, half of them below 0.10",
+    ]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_long_names_and_reasons_stay_on_the_page(width: int, browser: Any, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    target.write_text(page(large_report()), encoding="utf-8")
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    tab.goto(target.as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    heights = "[...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect().height)"
+    assert min(tab.evaluate(heights)) > 12, "labels of the histograms can be read"
+    tab.close()
+
+
+def test_slider_is_moved_by_keys_mouse_and_finger(browser: Any, tmp_path: Path, samples: Path) -> None:
+    folder = tmp_path / "Photos"
+    folder.mkdir()
+    scene(samples).save(folder / "lake.jpg", quality=95)
+    assert main(["shrink", str(folder)]) == 0
+    target = tmp_path / "page.html"
+    assert main(["report", "--html", str(target)]) == 0
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    tab = context.new_page()
+    tab.goto(target.as_uri())
+    slider = tab.get_by_role("slider", name="Original and .pico file of lake.jpg")
+    at = "getComputedStyle(document.querySelector('.slider')).getPropertyValue('--at')"
+    slider.focus()
+    slider.press("ArrowLeft")
+    assert tab.evaluate(at) == "49%"
+    assert slider.get_attribute("aria-valuetext") == "49 % original"
+    slider.press("End")
+    assert tab.evaluate(at) == "100%"
+    box = slider.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 4, box["y"] + 30)
+    assert abs(float(tab.evaluate(at).rstrip("%")) - 25) < 2
+    tab.touchscreen.tap(box["x"] + 3 * box["width"] / 4, box["y"] + 30)
+    assert abs(float(tab.evaluate(at).rstrip("%")) - 75) < 5
+    context.close()
