@@ -139,7 +139,9 @@ def test_one_folder_has_one_writer(tmp_path: Path) -> None:
 
 
 def test_two_processes_train_as_one_does_with_the_same_batch(pack_folder: Path, tmp_path: Path) -> None:
-    config = small_config(pack_folder, engine={"precision": "float32"}, gan={"start": 0, "lead": 0, "window": 32})
+    config = small_config(
+        pack_folder, engine={"precision": "float32"}, gan={"start": 0, "lead": 0, "window": 32}
+    )
     run_team(1, train, (config, tmp_path / "alone", Limits(steps=2)))
     run_team(2, train, (config, tmp_path / "together", Limits(steps=2)))
     alone, together = loaded(tmp_path / "alone"), loaded(tmp_path / "together")

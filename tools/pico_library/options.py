@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pico_core.errors import OptionError
+from pico_library.config import ConfigError
+from pico_library.places import config_file
 from pico_library.scan import Choice
 from pico_library.settings import (
     DEFAULT_DIFFERENCE,
@@ -23,17 +25,53 @@ from pico_library.settings import (
 T = TypeVar("T")
 
 
+_MODES = {
+    "beside": Mode.BESIDE,
+    "output": Mode.OUTPUT,
+    "replace": Mode.REPLACE,
+    "archive": Mode.ARCHIVE,
+    "delete_originals": Mode.DELETE,
+}
+
+
 def add_where(command: argparse.ArgumentParser, place: Callable[[str], Path] = Path) -> None:
     """Where .pico files and originals go; `place` makes the output folder of its name."""
     where = command.add_argument_group("where .pico files and originals go (default: --beside)")
-    modes = where.add_mutually_exclusive_group()
-    modes.add_argument("--beside", action="store_true", help="write beside the originals, which stay")
-    modes.add_argument("--output", type=place, metavar="DIR", help="write to DIR, in the same subfolders")
-    modes.add_argument("--replace", action="store_true", help="move originals to the Trash, once verified")
-    modes.add_argument("--archive", type=Path, metavar="DIR", help="move originals to DIR, once verified")
-    modes.add_argument(
-        "--delete-originals", action="store_true", help="remove originals for good, once verified"
-    )
+
+    def add(name: str, about: str, kind: Callable[[str], Path] | None = None) -> None:
+        form: dict[str, Any] = {"nargs": 0} if kind is None else {"type": kind, "metavar": "DIR"}
+        where.add_argument(name, action=_Where, help=about, **form)
+
+    add("--beside", "write beside the originals, which stay")
+    add("--output", "write to DIR, in the same subfolders", place)
+    add("--replace", "move originals to the Trash, once verified")
+    add("--archive", "move originals to DIR, once verified", Path)
+    add("--delete-originals", "remove originals for good, once verified")
+
+
+class _Where(argparse.Action):
+    """An option that says where things go. On the command line it puts aside all that the settings' file says of it."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Take it over, unless another one contradicts."""
+        if not getattr(namespace, "where_is_given", False):
+            for name in _MODES:
+                setattr(namespace, name, None)
+            namespace.where_is_given = True
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+        others = [name for name in _modes_of(namespace) if name != self.dest]
+        if len(_modes_of(namespace)) > 1:
+            raise argparse.ArgumentError(self, f"not allowed with argument --{others[0].replace('_', '-')}")
+
+
+def _modes_of(arguments: argparse.Namespace) -> list[str]:
+    """The options that say where things go; more than one is a contradiction."""
+    names = [name for name in _MODES if getattr(arguments, name)]
+    if "replace" in names and {"archive", "delete_originals"} & set(names):
+        names.remove("replace")  # the other says what becomes of the originals that it replaces
+    return names
 
 
 def add_look(command: argparse.ArgumentParser) -> None:
@@ -91,15 +129,11 @@ def add_load(group: argparse._ArgumentGroup, jobs: int = 2) -> None:
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that a command line asks for, after the settings' file."""
-    mode = Mode.BESIDE
-    for name, chosen in (
-        ("output", Mode.OUTPUT),
-        ("replace", Mode.REPLACE),
-        ("archive", Mode.ARCHIVE),
-        ("delete_originals", Mode.DELETE),
-    ):
-        if getattr(arguments, name) and not arguments.beside:
-            mode = chosen
+    names = _modes_of(arguments)
+    if len(names) > 1:
+        msg = f"{config_file()}: {' and '.join(names)} contradict each other; keep one of them"
+        raise ConfigError(msg)
+    mode = _MODES[names[0]] if names else Mode.BESIDE
     return Settings(
         mode=mode,
         quality=arguments.quality,
