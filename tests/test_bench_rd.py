@@ -388,6 +388,18 @@ def test_a_damaged_picture_costs_only_itself(
     assert "p1.png cannot be read as a picture" in said.err
 
 
+def test_a_picture_of_more_than_8_bits_is_refused_not_clipped_to_white(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(folder / "p1.png") as image:
+        grey = np.asarray(image.convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "p1.png")
+    assert rd(folder, tmp_path / "out", "--metrics", "psnr") == 1
+    said = capsys.readouterr()
+    assert "6 coded pictures" in said.out
+    assert "p1.png has more than 8 bits per channel" in said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

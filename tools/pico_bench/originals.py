@@ -14,6 +14,7 @@ from PIL import Image
 from pico_core.errors import InvalidImageError, OptionError
 from pico_metrics.pictures import Pixels
 
+DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".bmp"})
 
 
@@ -40,9 +41,12 @@ class Original:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """Read a picture as RGB. Raises InvalidImageError if Pillow cannot."""
+    """Read a picture as RGB, without transparency. Raises InvalidImageError if Pillow cannot, or for deep pixels."""
     try:
         with Image.open(path) as image:
+            if image.mode in DEEP_MODES:  # Pillow would clip them to white
+                msg = f"{path} has more than 8 bits per channel; convert it to 8-bit sRGB first"
+                raise InvalidImageError(msg)
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         msg = f"{path} cannot be read as a picture: {error}; remove it or name other pictures"

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from pico_bench.originals import Original
+from pico_bench.originals import DEEP_MODES, Original
 from pico_core.errors import InvalidImageError, OptionError
 from pico_core.tiling import Box
 from pico_metrics.pictures import Pixels
 
 LEAST_SIDE = 64
-_DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 _END_OF_PNG = 12  # bytes of its last chunk, IEND
 
 
@@ -29,7 +28,7 @@ def as_srgb(path: Path, folder: Path) -> Original:
     """
     try:
         with Image.open(path) as image:
-            if image.mode in _DEEP_MODES:
+            if image.mode in DEEP_MODES:
                 msg = f"{path} has more than 8 bits per channel; convert it to 8-bit sRGB first"
                 raise InvalidImageError(msg)
             profile = image.info.get("icc_profile")
