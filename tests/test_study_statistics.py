@@ -15,6 +15,7 @@ from pico_study.answers import Answer, Condition, Evidence, Rater
 from pico_study.bradley_terry import (
     ELO,
     FIRST,
+    PRIOR_SPREAD,
     SECOND,
     TIE,
     Comparisons,
@@ -23,6 +24,7 @@ from pico_study.bradley_terry import (
     _Problem,
     connected,
     count,
+    draws_of,
     fit,
     fit_grouped,
     independent_prior,
@@ -76,6 +78,34 @@ def test_true_strengths_lie_inside_the_95_percent_intervals_about_95_percent_of_
         posterior = fit(found, independent_prior(8)).centred(connected(found))
         inside.append(np.abs(posterior.mean - true) < 1.96 * np.sqrt(np.diag(posterior.covariance)))
     assert 0.93 < np.mean(inside) < 0.97
+
+
+def test_draws_are_those_of_the_posterior_by_quadrature_where_one_side_won_always() -> None:
+    """There the posterior is skewed, and the normal around its mode far from it."""
+    drawn = draws_of(
+        count(2, [(0, 1, FIRST)] * 12), independent_prior(2), False, 4000, np.random.default_rng(2)
+    )
+    grid = np.linspace(-20, 40, 60_001)
+    density = np.exp(-(grid**2) / (4 * PRIOR_SPREAD**2) - 12 * np.logaddexp(0, -grid))
+    quantiles = np.interp([0.025, 0.5, 0.975], density.cumsum() / density.sum(), grid)
+    found = np.percentile(drawn[:, 0] - drawn[:, 1], [2.5, 50, 97.5])
+    np.testing.assert_allclose(found, quantiles, rtol=0.07)
+
+
+def test_intervals_of_draws_hold_the_truth_also_of_the_best_and_the_worst_with_few_answers() -> None:
+    rng = np.random.default_rng(8)
+    inside, extreme = [], []
+    for _ in range(50):
+        true = rng.normal(0, PRIOR_SPREAD, 6)
+        found = count(6, asked(true, 40, rng))
+        drawn = draws_of(found, independent_prior(6), True, 500, rng)
+        low, high = np.percentile(drawn - drawn.mean(axis=1, keepdims=True), [2.5, 97.5], axis=0)
+        true -= true.mean()
+        holds = (low < true) & (true < high)
+        inside.append(holds.mean())
+        extreme.append(holds[[true.argmin(), true.argmax()]].mean())
+    assert 0.925 < np.mean(inside) < 0.975
+    assert 0.9 < np.mean(extreme) < 0.99
 
 
 def test_two_items_have_the_estimate_of_the_closed_form() -> None:
@@ -159,6 +189,8 @@ def test_nothing_but_ties_says_equal_strengths() -> None:
 def test_ties_where_none_were_offered_are_refused() -> None:
     with pytest.raises(StatisticsError, match="offers none"):
         fit(count(2, [(0, 1, TIE)]), independent_prior(2), ties=False)
+    with pytest.raises(StatisticsError, match="offers none"):
+        draws_of(count(2, [(0, 1, TIE)]), independent_prior(2), False, 10, np.random.default_rng(0))
 
 
 def test_without_ties_the_model_is_plain_bradley_terry() -> None:
@@ -246,7 +278,7 @@ def test_expected_information_is_that_of_a_simulation() -> None:
     rng = np.random.default_rng(6)
     posterior = fit(count(3, asked(np.array([0.0, 0.4, 1.5]), 60, rng)), independent_prior(3))
     first, second = np.array([0, 0, 1]), np.array([1, 2, 2])
-    drawn = posterior.draws(200_000, rng)
+    drawn = rng.multivariate_normal(posterior.mean, posterior.covariance, 200_000)
     chances = np.stack(probabilities(drawn[:, first] - drawn[:, second], posterior.log_nu))
     mean = chances.mean(axis=1)
     simulated = -(mean * np.log(mean)).sum(axis=0) + (chances * np.log(chances)).sum(axis=0).mean(axis=0)

@@ -18,19 +18,22 @@ from pico_study.bradley_terry import (
     Floats,
     Indices,
     Posterior,
+    centring,
     connected,
     count,
+    draws_of,
     fit,
     fit_grouped,
+    grouped_prior,
     independent_prior,
 )
 from pico_study.database import StudyError
 
 LEVEL = 95  # percent of all intervals
-DRAWS = 500
+DRAWS = 2000  # of the posterior
+_THINNED = 4  # one in so many of them for BD-rates, which take their time
 RESAMPLES = 200
 LEAST_RATERS = 5  # for intervals over raters
-_HALF_WIDTH = 1.959964
 _LEAST_RISING = 0.1  # share of draws in which both curves rise, for a BD-rate interval
 _LEAST_OVERLAPPING = 0.95
 _RISING_METRIC = "psnr"  # tells pico_bench.curves that higher is better, as it is with Elo
@@ -128,44 +131,46 @@ class _Fit:
         compared = self._counted(self._answers)
         self._seen = _answers_of_each(compared)
         self._groups = [group for group in connected(compared) if self._seen[group].any()]
-        self._posterior, self._spread = self._fitted(self._answers)
+        self._mode, self._draws, self._spread = self._fitted(self._answers)
 
     def _counted(self, answers: Sequence[Answer]) -> Comparisons:
         return count(len(self._conditions), [(answer.a, answer.b, answer.outcome) for answer in answers])
 
-    def _fitted(self, answers: Sequence[Answer]) -> tuple[Posterior, float | None]:
-        """Strengths of the conditions, centred in each group."""
-        ties = self._evidence.settings.ties
+    def _fitted(self, answers: Sequence[Answer]) -> tuple[Posterior, Floats, float | None]:
+        """The mode and draws of the strengths of the conditions, centred in each group; the spread of pictures."""
+        ties, size, rng = self._evidence.settings.ties, len(self._conditions), np.random.default_rng(0)
+        weights = centring(size, self._groups)
         if not self._per_picture:
-            found = fit(self._counted(answers), independent_prior(len(self._conditions)), ties)
-            return found.centred(self._groups), None
+            counted, prior = self._counted(answers), independent_prior(size)
+            drawn = draws_of(counted, prior, ties, DRAWS, rng)
+            return fit(counted, prior, ties).seen_as(weights), drawn @ weights.T, None
         places = {variant: number for number, variant in enumerate(self._variants)}
         listed = [(places[a.a, a.picture], places[a.b, a.picture], a.outcome) for a in answers]
         owners: Indices = np.array([condition for condition, _ in self._variants], dtype=np.intp)
-        found, spread = fit_grouped(count(len(self._variants), listed), owners, ties)
-        means = (owners[None, :] == np.arange(len(self._conditions))[:, None]).astype(np.float64)
+        counted = count(len(self._variants), listed)
+        found, spread = fit_grouped(counted, owners, ties)
+        drawn = draws_of(counted, grouped_prior(owners, spread), ties, DRAWS, rng)
+        means = (owners[None, :] == np.arange(size)[:, None]).astype(np.float64)
         means /= means.sum(axis=1, keepdims=True)
-        return found.seen_as(means).centred(self._groups), spread
+        weights = weights @ means
+        return found.seen_as(weights), drawn @ weights.T, spread
 
     def analysis(self, title: str, anchor: str) -> Analysis:
         resampled = self._resampled()
         group_of = {item: number for number, group in enumerate(self._groups) for item in group}
-        spread = np.sqrt(np.diag(self._posterior.covariance))
         scores = []
         for item, condition in enumerate(self._conditions):
             if item in group_of:
-                mean, reach = ELO * float(self._posterior.mean[item]), ELO * _HALF_WIDTH * float(spread[item])
+                elo, credible = ELO * float(self._mode.mean[item]), _bounds(ELO * self._draws[:, item])
                 over = _bounds(ELO * resampled[:, item]) if len(resampled) else NOWHERE
                 answers = int(self._seen[item])
-                scores.append(
-                    Score(condition, mean, (mean - reach, mean + reach), over, answers, group_of[item])
-                )
+                scores.append(Score(condition, elo, credible, over, answers, group_of[item]))
         return Analysis(
             title,
             len(self._raters),
             len(self._answers),
             sum(answer.outcome == 0 for answer in self._answers) / len(self._answers),
-            math.exp(self._posterior.log_nu) if self._evidence.settings.ties else 0.0,
+            math.exp(self._mode.log_nu) if self._evidence.settings.ties else 0.0,
             scores,
             [c for item, c in enumerate(self._conditions) if item not in group_of],
             len(self._groups),
@@ -219,7 +224,6 @@ class _Fit:
             items.setdefault(self._conditions[item].codec, []).append(item)
         if anchor not in items:
             return []
-        draws = self._posterior.draws(DRAWS, np.random.default_rng(0))
         found = []
         for codec, own in items.items():
             if codec == anchor:
@@ -232,7 +236,11 @@ class _Fit:
             rates = np.array([condition.bpp for condition in self._conditions])
             curves = _Curves(rates, np.array(sorted(items[anchor])), np.array(sorted(own)))
             found.append(
-                replace(curves.saving(self._posterior.mean, draws, resampled), codec=codec, anchor=anchor)
+                replace(
+                    curves.saving(self._mode.mean, self._draws[::_THINNED], resampled),
+                    codec=codec,
+                    anchor=anchor,
+                )
             )
         return found
 

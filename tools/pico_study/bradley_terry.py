@@ -5,15 +5,16 @@ The model is Bradley-Terry with Davidson's ties. With d the difference of two st
     P(first) : P(tie) : P(second)  =  exp(d / 2) : nu : exp(-d / 2),
 
 so that answers other than ties follow the logistic curve of d. Strengths have a normal prior of mean 0, log nu one of
-mean 0 and standard deviation 1.5. The posterior is strictly log-concave; it is approximated by the normal
-distribution around its mode that has its curvature there (Laplace). One unit of strength is 400 / ln 10 Elo points:
-400 points are odds of ten to one among answers that are no ties.
+mean 0 and standard deviation 1.5. The posterior is strictly log-concave. `fit` approximates it by the normal
+distribution around its mode that has its curvature there (Laplace): quick, and good enough to choose the next pair.
+Where one side won nearly always, the posterior is skewed and that normal too narrow; `draws_of` samples it. One unit
+of strength is 400 / ln 10 Elo points: 400 points are odds of ten to one among answers that are no ties.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ _TIES_SPREAD = 1.5  # standard deviation of log nu
 _NO_TIES = -60.0  # log nu where ties were not offered
 _SPREADS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)  # of picture effects, that are tried
 _MOST_STEPS = 200
+_CHAINS, _WARMING, _WIDENED = 50, 30, 1.6
 
 FIRST, TIE, SECOND = 1, 0, -1
 
@@ -71,17 +73,15 @@ class Posterior:
 
     def centred(self, groups: Sequence[Sequence[int]]) -> Posterior:
         """Strengths minus the mean strength of their group; only these differences are told by comparisons."""
-        weights = np.eye(len(self.mean))
-        for group in groups:
-            weights[np.ix_(group, group)] -= 1 / len(group)
-        return self.seen_as(weights)
+        return self.seen_as(centring(len(self.mean), groups))
 
-    def draws(self, count: int, rng: np.random.Generator) -> Floats:
-        """Strengths drawn from the posterior: (count, items)."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        roots = vectors * np.sqrt(np.maximum(values, 0))
-        drawn: Floats = self.mean + rng.standard_normal((count, len(self.mean))) @ roots.T
-        return drawn
+
+def centring(items: int, groups: Sequence[Sequence[int]]) -> Floats:
+    """Weights (items, items) that take the mean of its group from every item."""
+    weights: Floats = np.eye(items)
+    for group in groups:
+        weights[np.ix_(group, group)] -= 1 / len(group)
+    return weights
 
 
 def count(items: int, answers: Iterable[tuple[int, int, int]]) -> Comparisons:
@@ -135,11 +135,61 @@ def fit(comparisons: Comparisons, prior: Floats, ties: bool = True) -> Posterior
     `ties` says whether ties were on offer; without them nu is 0. Raises StatisticsError if ties were counted
     though not on offer, or if the mode is not found, which would be a defect.
     """
+    problem = _problem(comparisons, prior, ties)
+    return problem.posterior(*_mode(problem), prior)
+
+
+def draws_of(
+    comparisons: Comparisons, prior: Floats, ties: bool, number: int, rng: np.random.Generator
+) -> Floats:
+    """Strengths drawn from the posterior that `fit` approximates: (number, items).
+
+    Elliptical slice sampling (Murray, Adams, MacKay 2010) in _CHAINS chains, with the normal around the mode, _WIDENED
+    because tails are longer, in the place of the prior. Raises StatisticsError as `fit` does.
+    """
+    problem = _problem(comparisons, prior, ties)
+    mode, _, curvature = _mode(problem)
+    precision = curvature / _WIDENED**2
+    roots = np.linalg.inv(np.linalg.cholesky(precision))  # of the normal's covariance
+
+    def ratio(moved: Floats) -> Floats:
+        """Logarithm of the posterior over the normal, at places relative to the mode."""
+        found: Floats = problem.values(mode + moved) + ((moved @ precision) * moved).sum(axis=1) / 2
+        return found
+
+    moved: Floats = rng.standard_normal((_CHAINS, len(mode))) @ roots
+    kept = []
+    for sweep in range(_WARMING + math.ceil(number / _CHAINS)):
+        moved = _slice(moved, rng.standard_normal(moved.shape) @ roots, ratio, rng)
+        if sweep >= _WARMING:
+            kept.append(mode + moved)
+    return np.concatenate(kept)[:number, : comparisons.items]
+
+
+def _slice(at: Floats, other: Floats, ratio: Callable[[Floats], Floats], rng: np.random.Generator) -> Floats:
+    """One step of every chain, a line of `at` each, on the ellipse through it and a line of `other`."""
+    least = ratio(at) + np.log(rng.random(len(at)))
+    angle = rng.uniform(0, 2 * np.pi, len(at))
+    low, high = angle - 2 * np.pi, angle.copy()
+    found, left = at.copy(), np.arange(len(at))
+    while len(left):
+        found[left] = at[left] * np.cos(angle[left])[:, None] + other[left] * np.sin(angle[left])[:, None]
+        left = left[ratio(found[left]) < least[left]]
+        low[left] = np.where(angle[left] < 0, angle[left], low[left])
+        high[left] = np.where(angle[left] < 0, high[left], angle[left])
+        angle[left] = rng.uniform(low[left], high[left])
+    return found
+
+
+def _problem(comparisons: Comparisons, prior: Floats, ties: bool) -> _Problem:
     if not ties and comparisons.ties.any():
         msg = "ties were answered in a study that offers none; its database is damaged"
         raise StatisticsError(msg)
-    precision: Floats = np.linalg.inv(prior).astype(np.float64)
-    problem = _Problem(comparisons, precision, ties)
+    return _Problem(comparisons, np.linalg.inv(prior).astype(np.float64), ties)
+
+
+def _mode(problem: _Problem) -> tuple[Floats, float, Floats]:
+    """The mode, the log posterior there and its negative curvature, by Newton's method. Raises StatisticsError."""
     at = problem.start()
     value = problem.value(at)
     for _ in range(_MOST_STEPS):
@@ -147,14 +197,14 @@ def fit(comparisons: Comparisons, prior: Floats, ties: bool = True) -> Posterior
         step = np.linalg.solve(curvature, gradient)
         gain = float(gradient @ step)
         if gain < 1e-14 * (1 + abs(value)):
-            return problem.posterior(at, value, curvature, prior)
+            return at, value, curvature
         size = 1.0
         while (further := problem.value(at + size * step)) < value + 1e-4 * size * gain and size > 1e-10:
             size /= 2
         if size <= 1e-10:
-            return problem.posterior(at, value, curvature, prior)
+            return at, value, curvature
         at, value = at + size * step, further
-    msg = f"no mode found in {_MOST_STEPS} steps for {comparisons.total} answers; please report this study"
+    msg = f"no mode found in {_MOST_STEPS} steps for {problem.answers} answers; please report this study"
     raise StatisticsError(msg)
 
 
@@ -189,21 +239,29 @@ class _Problem:
     def start(self) -> Floats:
         return np.zeros(self._items + self._ties)
 
-    def _parts(self, at: Floats) -> tuple[Floats, Floats, float]:
-        strengths = at[: self._items]
-        difference = strengths[self._counts.first] - strengths[self._counts.second]
-        return strengths, difference, float(at[-1]) if self._ties else _NO_TIES
+    @property
+    def answers(self) -> int:
+        return self._counts.total
 
     def value(self, at: Floats) -> float:
-        strengths, difference, log_nu = self._parts(at)
-        scale = np.logaddexp(np.logaddexp(difference / 2, -difference / 2), log_nu)
-        counts = self._counts
-        likelihood = (counts.wins - counts.losses) @ difference / 2 + counts.ties.sum() * log_nu * self._ties
-        prior = strengths @ self._precision @ strengths + (log_nu / _TIES_SPREAD) ** 2 * self._ties
-        return float(likelihood - self._each @ scale - prior / 2)
+        return float(self.values(at[None])[0])
+
+    def values(self, at: Floats) -> Floats:
+        """The log posterior, but for a constant, at every line of `at`."""
+        strengths, counts = at[:, : self._items], self._counts
+        difference = strengths[:, counts.first] - strengths[:, counts.second]
+        log_nu = at[:, -1] if self._ties else np.full(len(at), _NO_TIES)
+        scale = np.logaddexp(np.logaddexp(difference / 2, -difference / 2), log_nu[:, None])
+        likelihood = difference @ (counts.wins - counts.losses) / 2 + counts.ties.sum() * log_nu * self._ties
+        prior = ((strengths @ self._precision) * strengths).sum(axis=1)
+        prior += (log_nu / _TIES_SPREAD) ** 2 * self._ties
+        found: Floats = likelihood - scale @ self._each - prior / 2
+        return found
 
     def slopes(self, at: Floats) -> tuple[Floats, Floats]:
-        strengths, difference, log_nu = self._parts(at)
+        strengths = at[: self._items]
+        difference = strengths[self._counts.first] - strengths[self._counts.second]
+        log_nu = float(at[-1]) if self._ties else _NO_TIES
         first, tie, second = probabilities(difference, log_nu)
         counts, each, size = self._counts, self._each, self._items
         pull = (counts.wins - counts.losses - each * (first - second)) / 2

@@ -89,7 +89,8 @@ def _method(results: Results, notes: Sequence[str]) -> str:
         ),
         (
             "Intervals",
-            "95 % credible: of the posterior. Over raters: percentile bootstrap, without picture effects",
+            "95 % credible: of draws from the posterior, for these pictures. Over raters: percentile bootstrap, "
+            "without picture effects",
         ),
         (
             "BD-rate",

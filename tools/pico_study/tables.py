@@ -18,7 +18,8 @@ from pico_study.bradley_terry import PRIOR_SPREAD
 SIMULATED = "simulated raters: not evidence"
 MODEL = (
     "Bradley-Terry with Davidson's ties; normal prior on strengths (standard deviation "
-    f"{PRIOR_SPREAD:g}, natural units) and on log nu (mean 0, standard deviation 1.5); Laplace approximation; "
+    f"{PRIOR_SPREAD:g}, natural units) and on log nu (mean 0, standard deviation 1.5); Elo is the "
+    "posterior's mode, credible intervals are quantiles of draws from it (elliptical slice sampling); "
     "Elo = 400 / ln 10 x strength, mean 0 over the conditions"
 )
 
