@@ -243,7 +243,7 @@ def test_a_phone_takes_part_by_touch_and_its_link_goes_on_elsewhere(browser: Any
         rater.wait(f"Plate {number + 1} of 6")
         rater.page.get_by_role("button", name=rater.expected(), exact=True).tap()
     rater.practise_and_check()
-    rater.page.locator("summary").tap()
+    rater.page.get_by_text("Stop here").tap()
     link = rater.page.get_by_role("textbox").input_value()
     rater.page.get_by_role("button", name="Begin", exact=True).tap()
     rater.wait("Comparison 1 of 8")
@@ -263,7 +263,6 @@ def test_a_phone_takes_part_by_touch_and_its_link_goes_on_elsewhere(browser: Any
     laptop = browser.new_context(**LAPTOP)
     moved = Rater(laptop, server)
     moved.page.goto(link)
-    moved.page.reload()
     moved.wait("Welcome back")
     assert "resume" not in moved.page.url
     moved.page.get_by_role("button", name="Go on").click()
@@ -280,7 +279,7 @@ def test_a_rater_can_have_all_answers_deleted(context: Any, server: Server) -> N
     rater.wait("Comparison 2 of 8")
     rater.page.reload()
     rater.wait("Welcome back")
-    rater.page.locator("summary").click()
+    rater.page.get_by_text("Stop here").click()
     rater.page.get_by_role("button", name="Delete my answers").click()
     rater.page.get_by_role("button", name="Delete them").click()
     rater.page.get_by_role("heading", name="Deleted").wait_for()
@@ -288,6 +287,49 @@ def test_a_rater_can_have_all_answers_deleted(context: Any, server: Server) -> N
     assert query(server.folder, "SELECT COUNT(*) FROM answers")[0][0] == 0
     rater.page.reload()
     rater.wait("Before you begin")
+
+
+def test_people_take_turns_at_one_machine(context: Any, server: Server) -> None:
+    rater = Rater(context, server, after_checks(server))
+    rater.wait("Welcome back")
+    rater.page.get_by_text("Somebody else takes part").click()
+    rater.page.get_by_role("button", name="Begin as somebody else").click()
+    rater.consent()
+    rater.wait("Read the figures")
+    assert query(server.folder, "SELECT COUNT(*) FROM sessions")[0][0] == 2
+    assert query(server.folder, "SELECT COUNT(*) FROM answers")[0][0] == 17
+
+
+def test_a_link_pasted_into_the_open_page_goes_on_and_a_wrong_one_forgets_nothing(
+    context: Any, server: Server
+) -> None:
+    rater = Rater(context, server)
+    rater.wait("Before you begin")
+    own = after_checks(server)
+    rater.page.goto(server.address + own)
+    rater.wait("Welcome back")
+    rater.page.goto(server.address + own[:-4])
+    rater.page.wait_for_url(server.address + "/")  # the link was read
+    rater.wait("Welcome back")
+    rater.page.evaluate("localStorage.clear()")
+    rater.page.goto(server.address + own[:-4])
+    rater.wait("The link belongs to no session here.")
+    assert rater.complaints == []
+
+
+def test_two_tabs_of_one_rater_answer_every_trial_once(context: Any, server: Server) -> None:
+    one = Rater(context, server, after_checks(server))
+    one.go_on("Comparison 1 of 8")
+    other = Rater(context, server)
+    other.go_on("Comparison 1 of 8")
+    other.look_and_answer("Comparison 1 of 8", "b")
+    other.look_and_answer("Comparison 2 of 8", "b")
+    other.wait("Comparison 3 of 8")
+    one.look_and_answer("Comparison 1 of 8", "a")
+    one.look_and_answer("Comparison 3 of 8", "a")
+    one.wait("Comparison 4 of 8")
+    assert one.stored() == ["b", "b", "a"]
+    assert one.complaints == other.complaints == []
 
 
 @pytest.mark.parametrize(

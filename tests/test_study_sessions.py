@@ -403,3 +403,15 @@ def test_serving_to_a_network_prints_a_link_with_the_key(folder: Path) -> None:
         assert server.client.get("/").status == 401
     finally:
         server.stop()
+
+
+def test_the_link_to_go_on_elsewhere_opens_the_study_from_the_first_page_on(folder: Path) -> None:
+    sessions = Sessions(folder)
+    server = Server(folder, "--host", "0.0.0.0")
+    try:
+        server.client.get(f"/?key={sessions.access_key}")
+        headers, begun = begin(server.client)
+        later = server.client.get("/api/state", headers).json()
+        assert begun["entrance"] == later["entrance"] == f"/?key={sessions.access_key}"
+    finally:
+        server.stop()

@@ -182,11 +182,14 @@ class _Views:
 
     def _begin(self) -> Response:
         rater = self._sessions.begin()
-        return _json({"rater": rater.secret, **self._sessions.state(rater.secret)})
+        return _json({"rater": rater.secret, **self._state(rater.secret)})
 
     def state(self, request: Request) -> Response:
         """Where the rater stands, and the address that a link to go on elsewhere begins with."""
-        return _json({**self._sessions.state(_rater(request)), "entrance": self._entrance})
+        return _json(self._state(_rater(request)))
+
+    def _state(self, secret: str) -> dict[str, Any]:
+        return {**self._sessions.state(secret), "entrance": self._entrance}
 
     async def answer(self, request: Request) -> Response:
         content = await _body(request)

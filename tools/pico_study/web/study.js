@@ -44,22 +44,28 @@ function step(number, name) {
 // ---- the way through ------------------------------------------------------------------------------------------
 
 async function start() {
-  const resumed = new URLSearchParams(location.hash.slice(1)).get("resume");
-  if (resumed) {
-    rater.set(resumed);
-    history.replaceState(null, "", "/");
-  }
   study.about = await patiently(() => call("/api/study"));
   document.title = study.about.title;
-  if (!rater.get()) return consent();
-  await outbox.send();
+  const resumed = new URLSearchParams(location.hash.slice(1)).get("resume");
+  history.replaceState(null, "", "/");
+  const here = rater.get();
+  if (here) await outbox.send();
+  for (const secret of new Set([resumed, here])) {
+    if (secret && await isKnown(secret)) return study.done ? thanks() : welcomeBack();
+  }
+  rater.forget();
+  return consent(resumed !== null);
+}
+
+/** Whether the server knows a session by this secret, which is then the one of this browser. */
+async function isKnown(secret) {
+  rater.set(secret);
   try {
     take(await patiently(() => call("/api/state")));
+    return true;
   } catch {
-    rater.forget();
-    return consent();
+    return false;
   }
-  return study.done ? thanks() : welcomeBack();
 }
 
 /** Repeat a call until the server can be reached. Throws Refused if it says no. */
@@ -132,9 +138,12 @@ function next() {
   study.current = trial;
   study.shown.add(trial.token);
   if (trial.kind === "plate") return plate(trial);
+  const entering = !card.hidden;
   card.hidden = true;
   card.replaceChildren();
-  return viewer.show(trial, texts(trial));
+  const shown = viewer.show(trial, texts(trial));
+  if (entering) document.getElementById("question").focus();
+  return shown;
 }
 
 function enter(stage) {
@@ -166,7 +175,7 @@ function onAnswer(choice, milliseconds, view) {
 
 // ---- the pages ------------------------------------------------------------------------------------------------
 
-function consent() {
+function consent(isLost) {
   const about = study.about;
   const agree = make("input", { type: "checkbox", id: "agree" });
   const go = main("Begin", async () => {
@@ -184,6 +193,8 @@ function consent() {
   const note = make("p", { class: "note", role: "alert" });
   const minutes = Math.max(5, Math.round((about.trials * 9 + 150) / 60));
   show(
+    isLost ? make("p", { class: "alert", role: "alert" }, "The link belongs to no session here. It may be incomplete, or its "
+      + "answers were deleted. You can take part from the beginning.") : "",
     title(about.title),
     text(`You will compare pictures that were compressed in different ways with their originals. It takes about ${minutes} `
       + "minutes. Please do it alone, and trust your eyes: there is no skill to prove."),
@@ -219,6 +230,7 @@ function welcomeBack() {
       next();
     }),
     leaving(),
+    somebodyElse("The answers given so far stay stored. Keep the link above if you want to go on with them."),
   );
 }
 
@@ -325,8 +337,8 @@ function leaving() {
   const field = make("input", { type: "text", readonly: true, value: link.href, "aria-label": "Your link",
     focus: event => event.target.select() });
   return make("details", { class: "leaving" }, make("summary", {}, "Stop here, or go on another time"),
-    text("You may close this page at any time. Open it again in this browser and you go on where you stopped. On another "
-      + "device, use this link; it is yours alone."),
+    text("You may close this page at any time. Open it again in this browser and you go on where you stopped. In another "
+      + "browser, use this link; it is yours alone."),
     field, withdrawal());
 }
 
@@ -346,8 +358,18 @@ function thanks() {
     title("Thank you"),
     text("That was the last one. All your answers are stored. You may close this page."),
     make("details", { class: "leaving" }, make("summary", {}, "I have changed my mind"), withdrawal()),
+    somebodyElse("Your own answers stay stored, but can no longer be deleted from here."),
   );
 }
 
+/** People may take turns at one machine. */
+function somebodyElse(note) {
+  return make("details", { class: "leaving next" }, make("summary", {}, "Somebody else takes part on this device"),
+    text(note),
+    make("button", { type: "button", class: "quiet", click: () => { rater.forget(); location.reload(); } },
+      "Begin as somebody else"));
+}
+
+addEventListener("hashchange", () => location.reload());
 start().catch(error => show(title("Something went wrong"), text(error.message),
   main("Try again", () => location.reload())));
