@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from study_samples import Client, Reply, Server, study
 
-from pico_study.database import DATABASE, Settings, StudyError, writing
+from pico_study.cli import main
+from pico_study.database import DATABASE, PICTURES, Settings, StudyError, writing
 from pico_study.server import PAGE_HEADER, RATER_HEADER
 from pico_study.sessions import Sessions
 from pico_study.way import RefusedError, UnknownError
@@ -415,3 +417,74 @@ def test_the_link_to_go_on_elsewhere_opens_the_study_from_the_first_page_on(fold
         assert begun["entrance"] == later["entrance"] == f"/?key={sessions.access_key}"
     finally:
         server.stop()
+
+
+def _not_a_database(folder: Path) -> None:
+    (folder / DATABASE).write_bytes(b"no database " * 100)
+
+
+def _empty_database(folder: Path) -> None:
+    (folder / DATABASE).write_bytes(b"")
+
+
+def _no_json(folder: Path) -> None:
+    query(folder, "UPDATE study SET settings = '{nonsense'")
+
+
+def _unknown_setting(folder: Path) -> None:
+    query(folder, "UPDATE study SET settings = '{\"colour\": 3}'")
+
+
+def _lost_picture(folder: Path) -> None:
+    next((folder / PICTURES).glob("*.png")).unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_not_a_database, "not a database; it is damaged or no study"),
+        (_empty_database, "it is damaged or no study"),
+        (_no_json, "settings cannot be read"),
+        (_unknown_setting, "settings cannot be read"),
+        (_lost_picture, "1 of its pictures is missing"),
+    ],
+)
+def test_a_damaged_study_is_not_served(
+    folder: Path, damage: Any, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for leftover in folder.glob(f"{DATABASE}-*"):
+        leftover.unlink()
+    damage(folder)
+    assert main(["serve", str(folder)]) == 1
+    told = capsys.readouterr()
+    assert said in told.err
+    assert str(folder) in told.err
+    assert told.out == ""
+
+
+def test_a_port_that_cannot_be_had_is_told_before_any_link(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("uvicorn", reason="the web application needs the extra [study]")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", str(folder), "--port", port]) == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+    assert main(["serve", str(folder), "--port", "99999"]) == 2
+    assert main(["serve", str(folder), "--host", "host.invalid"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_database_that_another_program_holds_says_so_and_answers_wait(folder: Path) -> None:
+    sessions = Sessions(folder)
+    secret = sessions.begin().secret
+    holder = sqlite3.connect(folder / DATABASE, check_same_thread=False, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, lambda: holder.execute("ROLLBACK")).start()
+    trial = sessions.state(secret)["trials"][0]
+    assert trial["kind"] == "plate"
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StudyError, match="another program"), writing(folder, wait=0.1):
+        pass
+    holder.close()
+    sessions.close()

@@ -15,6 +15,8 @@ from pico_codec.program import FAILED, FINE, Program, Run, say
 from pico_core.errors import OptionError
 
 if TYPE_CHECKING:
+    import socket
+
     from pico_bench.codecs import Codec
 
 _say = partial(say, "pico-study")
@@ -94,7 +96,7 @@ def _add_serve(program: Program) -> None:
     command.add_argument(
         "--host", default=LOOPBACK[0], help="address to listen on (127.0.0.1: this machine only)"
     )
-    command.add_argument("--port", type=int, default=8123, help="(8123)")
+    command.add_argument("--port", type=_port, default=8123, help="(8123)")
     command.add_argument(
         "--name",
         action="append",
@@ -141,6 +143,13 @@ def _size(text: str) -> tuple[int, int]:
 def _count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 10_000:
         msg = f"{text!r} is not a whole number from 1 to 10000"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        msg = f"{text!r} is not a port from 1 to 65535"
         raise argparse.ArgumentTypeError(msg)
     return int(text)
 
@@ -220,6 +229,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from pico_study.sessions import Sessions
 
     sessions = Sessions(arguments.study)
+    sessions.check_pictures()
     if sessions.simulated():
         msg = f"{arguments.study} holds simulated raters; people need a study of their own"
         raise StudyError(msg)
@@ -230,20 +240,31 @@ def _serve(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         msg = f"serving needs Uvicorn: {INSTALL}"
         raise OptionError(msg) from error
+    listening = _listening(arguments.host, arguments.port)
     for line in _links(arguments, sessions.access_key if is_open else None):
         print(line, flush=True)
     config = uvicorn.Config(
         app,
-        arguments.host,
-        arguments.port,
         access_log=False,  # it would hold the addresses of raters
         log_level="warning",
         server_header=False,
         date_header=False,
     )
     server = uvicorn.Server(config)
-    server.run()
+    server.run(sockets=[listening])
     return FINE if server.started else FAILED
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket there, before any link is told. Raises OptionError."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        msg = f"cannot listen on {host}:{port}: {error.strerror}; choose another --port, or another --host"
+        raise OptionError(msg) from error
 
 
 def _links(arguments: argparse.Namespace, key: str | None) -> list[str]:
@@ -311,13 +332,14 @@ def _simulate(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from pico_metrics.catalogue import METRICS
-    from pico_study.simulation import simulate, strengths_by_metric
+    from pico_study.simulation import refuse_people, simulate, strengths_by_metric
     from pico_study.tables import SIMULATED
 
     if arguments.metric not in METRICS:
         msg = f"there is no metric {arguments.metric}; choose of {', '.join(METRICS)}"
         raise OptionError(msg)
     metric = METRICS[arguments.metric]
+    refuse_people(arguments.study)
     strengths = strengths_by_metric(arguments.study, metric, _say)
     rng = np.random.default_rng(arguments.seed)
     answered = simulate(arguments.study, arguments.raters, strengths, rng, _say)

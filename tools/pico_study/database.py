@@ -15,6 +15,7 @@ from pico_core.errors import PicoError
 DATABASE = "study.sqlite3"
 PICTURES = "pictures"
 FORMAT = 1
+_LONGEST_WAIT = 20.0  # seconds, for another program's transaction to end
 
 _SCHEMA = """
 CREATE TABLE study (
@@ -144,12 +145,13 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(folder: Path, durable: bool = True) -> Iterator[sqlite3.Connection]:
+def writing(folder: Path, durable: bool = True, wait: float = _LONGEST_WAIT) -> Iterator[sqlite3.Connection]:
     """One transaction: when the block ends it is on the disk whole, or, after an exception, not at all.
 
-    Not `durable`, for simulations, it survives the process but perhaps not a power cut.
+    Not `durable`, for simulations, it survives the process but perhaps not a power cut. It waits so many seconds for
+    another program's transaction to end. Raises StudyError.
     """
-    with _connected(folder, durable) as connection:
+    with _connected(folder, durable, wait) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -160,22 +162,31 @@ def writing(folder: Path, durable: bool = True) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _connected(folder: Path, durable: bool) -> Iterator[sqlite3.Connection]:
+def _connected(folder: Path, durable: bool, wait: float = _LONGEST_WAIT) -> Iterator[sqlite3.Connection]:
     path = folder / DATABASE
     if not path.is_file():
         msg = f"{folder} holds no study; make one with pico-study create"
         raise StudyError(msg)
-    connection = sqlite3.connect(path, timeout=20, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=wait, isolation_level=None)
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         yield connection
     except sqlite3.Error as error:
-        msg = f"{path}: {error}"
+        msg = f"{path}: {error}{_advice(error)}"
         raise StudyError(msg) from error
     finally:
         connection.close()
+
+
+def _advice(error: sqlite3.Error) -> str:
+    said = str(error)
+    if "locked" in said:
+        return "; another program is writing to it: try again when it has finished"
+    if type(error) is sqlite3.DatabaseError or "no such table" in said:
+        return "; it is damaged or no study: take the whole folder from a copy, or make the study anew"
+    return ""
 
 
 def held_open(folder: Path) -> sqlite3.Connection:
@@ -199,8 +210,13 @@ def read_settings(connection: sqlite3.Connection) -> Settings:
     if row is None or row["format"] != FORMAT:
         msg = f"the study is of format {row['format'] if row else 'unknown'}, this program reads {FORMAT}"
         raise StudyError(msg)
-    content: dict[str, Any] = json.loads(row["settings"])
-    return Settings(**content)
+    try:
+        content: dict[str, Any] = json.loads(row["settings"])
+        return Settings(**content)
+    except (ValueError, TypeError) as error:
+        path = connection.execute("PRAGMA database_list").fetchone()["file"]
+        msg = f"{path}: its settings cannot be read: {error}; take the study from a copy, or make it anew"
+        raise StudyError(msg) from error
 
 
 def is_simulated(connection: sqlite3.Connection) -> bool:

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pico_study.database import PICTURES, Settings, held_open, is_simulated, read_settings, reading, writing
+from pico_study.database import (
+    PICTURES,
+    Settings,
+    StudyError,
+    held_open,
+    is_simulated,
+    read_settings,
+    reading,
+    writing,
+)
 from pico_study.way import A, B, RefusedError, UnknownError, Way, now
 
 _VIEW_KEYS = frozenset(
@@ -87,7 +96,7 @@ class Sessions:
             connection.execute("DELETE FROM sessions WHERE id = ?", (session.id,))
 
     def picture(self, token: str, role: str) -> bytes:
-        """The lossless file of one side of a trial: `reference`, `a` or `b`. Raises UnknownError."""
+        """The lossless file of one side of a trial: `reference`, `a` or `b`. Raises UnknownError, StudyError."""
         if role not in ("reference", A, B):
             msg = "there is no such picture"
             raise UnknownError(msg)
@@ -99,8 +108,21 @@ class Sessions:
         if row is None:
             msg = "there is no such picture"
             raise UnknownError(msg)
-        name: str = row["file"]
-        return (self._folder / PICTURES / name).read_bytes()
+        try:
+            return (self._folder / PICTURES / str(row["file"])).read_bytes()
+        except OSError as error:
+            msg = f"a picture of this study cannot be read: {error}"
+            raise StudyError(msg) from error
+
+    def check_pictures(self) -> None:
+        """Raises StudyError unless every file that a rater may be shown is there."""
+        with reading(self._folder) as connection:
+            files = [row["file"] for row in connection.execute("SELECT file FROM exhibits")]
+        lost = [name for name in files if not (self._folder / PICTURES / name).is_file()]
+        if lost:
+            many = "1 of its pictures is" if len(lost) == 1 else f"{len(lost)} of its pictures are"
+            msg = f"{self._folder}: {many} missing (pictures/{lost[0]}); take the whole folder from a copy"
+            raise StudyError(msg)
 
     def truth(self, token: str) -> tuple[str, int, int]:
         """What no page is told, for simulated raters: the right answer of a check, and the exhibits on sides A and B.

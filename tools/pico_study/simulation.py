@@ -64,6 +64,14 @@ def strengths_by_metric(folder: Path, metric: Metric, say: Say) -> dict[int, flo
     }
 
 
+def refuse_people(folder: Path) -> None:
+    """Raises StudyError if people took part in the study."""
+    with reading(folder) as connection:
+        if connection.execute("SELECT EXISTS (SELECT 1 FROM sessions WHERE NOT simulated)").fetchone()[0]:
+            msg = f"people took part in {folder}; simulated raters need a study of their own"
+            raise StudyError(msg)
+
+
 def simulate(
     folder: Path,
     raters: int,
@@ -76,11 +84,8 @@ def simulate(
 
     Raises StudyError if people took part in the study.
     """
+    refuse_people(folder)
     sessions = Sessions(folder, durable=False)
-    with reading(folder) as connection:
-        if connection.execute("SELECT EXISTS (SELECT 1 FROM sessions WHERE NOT simulated)").fetchone()[0]:
-            msg = f"people took part in {folder}; simulated raters need a study of their own"
-            raise StudyError(msg)
     answered = 0
     try:
         for number in range(1, raters + 1):
