@@ -21,7 +21,7 @@ MOST_PLATES_WRONG = 1
 MOST_CHECKS_WRONG = 1
 SCREENING = (
     f"A rater passes who reads the control plate, misreads no more than {MOST_PLATES_WRONG} of the other plates, "
-    f"and misses the compressed picture no more than {MOST_CHECKS_WRONG} time(s) in the artefact check."
+    f"and misses the compressed picture no more than {MOST_CHECKS_WRONG} time in the artefact check."
 )
 
 
