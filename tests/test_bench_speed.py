@@ -14,7 +14,7 @@ from PIL import Image
 
 from pico_bench.measure import MOZJPEG, PILLOW_OPTIONS
 from pico_bench.picture import mosaic
-from pico_bench.speed import NEEDED, PARTS, as_text, codecs_of
+from pico_bench.speed import NEEDED, PARTS, as_text, codecs_of, main
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,39 @@ def test_tables_name_every_codec_and_part(results: dict[str, Any]) -> None:
 def test_missing_picture_is_an_error_not_a_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pico_bench.speed", "--image", str(tmp_path / "missing.jpg")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("pico_bench.speed: FileNotFoundError")
+    assert done.returncode == 2
+    assert f"there is no picture {tmp_path / 'missing.jpg'}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_no_picture_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture")
+    command = [sys.executable, "-m", "pico_bench.speed", "--image", str(tmp_path / "notes.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pico-bench speed: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("wrong", [["--runs", "0"], ["--megapixels", "-1"], ["--megapixels", "many"]])
+def test_sizes_and_runs_that_make_no_sense_are_refused(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(wrong)
+    assert f"pico-bench speed: error: argument {wrong[0]}: '{wrong[1]}' is not" in capsys.readouterr().err
+
+
+def test_the_command_itself_adds_nothing_to_the_peaks_of_memory(samples: Path) -> None:
+    """A process's peak counts from the memory of the one that started it, and pico-bench holds NumPy and more."""
+    measured = []
+    for start in ("from pico_bench.speed import main", "from pico_bench.cli import main"):
+        words = [sys.executable, "-c", f"import sys; {start}; sys.exit(main())"]
+        words += ["speed"] * ("cli" in start) + ["--json", "--runs", "1", "--codec", "JPEG"]
+        words += ["--image", str(samples / "lake.jpg")]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        measured.append(json.loads(done.stdout)["holding_the_picture_bytes"])
+    assert measured[1] < measured[0] + 4e6
 
 
 def test_mosaic_has_the_size_asked_for_and_many_different_windows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -44,8 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit code."""
     given = sys.argv[1:] if argv is None else list(argv)
     if given[:1] == ["speed"]:
-        return speed.main(given[1:])
+        return _speed(given[1:])
     return _program().main(given)
+
+
+def _speed(arguments: Sequence[str]) -> int:
+    """Run the measurement in a small process: the peaks of its children count from its own memory."""
+    with subprocess.Popen([sys.executable, "-m", "pico_bench.speed", *arguments]) as measurement:
+        while True:
+            try:
+                return measurement.wait()
+            except KeyboardInterrupt:  # reaches the measurement as well, which then ends
+                continue
 
 
 def _program() -> Program:
@@ -53,7 +64,7 @@ def _program() -> Program:
     program = Program("pico-bench", about, _EXIT_CODES)
     _add_rd(program)
     _add_crops(program)
-    # Measured in a program of its own, which main() calls; here for the list.
+    # Measured by a program of its own, which main() starts; here for the list.
     program.command("speed", "time and memory on one large picture", lambda _: FINE)
     _add_report(program)
     _add_text_pages(program)

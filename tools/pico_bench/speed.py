@@ -1,4 +1,4 @@
-"""`python -m pico_bench.speed`: time and memory of .pico beside JPEG, WebP and AVIF, on the same picture.
+"""`pico-bench speed`: time and memory of .pico beside other codecs, on the same picture.
 
 Every codec and operation runs in a process of its own. This process only collects: it must stay small,
 because a child's peak of memory counts from that of the process that started it.
@@ -31,37 +31,73 @@ from pico_bench.measure import (
 REFERENCE = "WebP"
 CODECS = (*PILLOW_OPTIONS, MOZJPEG, *PICO_PRECISIONS)
 NEEDED = ("JPEG", REFERENCE, PICO)  # measured in every run
+NAME = "pico-bench speed"
 PARTS = ("networks", "entropy coding", "lossless coding", "container")
 THREADS = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; return 0, or 1 if a measurement failed."""
+    """Measure and print; return 0, 1 if a measurement failed, or 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="pico-speed-") as folder:
         try:
             results = _measure_all(arguments, Path(folder))
         except subprocess.CalledProcessError as error:
-            print(f"pico_bench.speed: {error.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            _say((error.stderr.strip().splitlines() or ["a measurement ended without a word"])[-1])
             return 1
+        except KeyboardInterrupt:
+            return 130
     print(json.dumps(results, indent=2) if arguments.json else as_text(results))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pico_bench.speed", description=__doc__)
-    parser.add_argument("--megapixels", type=float, default=12.0, help="size of the mosaic (default 12)")
-    parser.add_argument("--runs", type=int, default=3, help="runs whose median counts (default 3)")
-    parser.add_argument("--image", type=Path, help="measure on this picture instead of a mosaic of samples/")
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        description="Time and peak memory of each codec on one picture, each in a process of its own.",
+    )
+    parser.add_argument(
+        "--megapixels", type=_megapixels, default=12.0, help="size of the mosaic, up to 200 (default 12)"
+    )
+    parser.add_argument("--runs", type=_runs, default=3, help="runs whose median counts (default 3)")
+    parser.add_argument(
+        "--image", type=_picture, help="measure on this picture instead of a mosaic of samples/"
+    )
     parser.add_argument(
         "--codec",
         action="append",
         choices=CODECS,
         metavar="NAME",
-        help=f"besides {', '.join(NEEDED)}; may be repeated; of {', '.join(CODECS)} (all that work here)",
+        help=f"only this one besides {', '.join(NEEDED)}; may be repeated; of {', '.join(CODECS)}. Default: all "
+        "that work here",
     )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     return parser
+
+
+def _megapixels(text: str) -> float:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0.01 <= size <= 200:
+        msg = f"{text!r} is not a number from 0.01 to 200"
+        raise argparse.ArgumentTypeError(msg)
+    return size
+
+
+def _runs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r} is not a number of runs, 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _picture(text: str) -> Path:
+    if not Path(text).is_file():
+        msg = f"there is no picture {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _measure_all(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -98,8 +134,12 @@ def codecs_of(asked: Sequence[str] | None) -> list[str]:
     usable = [c for c in wanted if c not in modules or importlib.util.find_spec(modules[c]) is not None]
     for codec in wanted:
         if codec not in usable:
-            print(f"pico_bench.speed: {codec} left out: {modules[codec]} is not installed", file=sys.stderr)
+            _say(f"{codec} left out: {modules[codec]} is not installed")
     return usable
+
+
+def _say(line: str) -> None:
+    print(f"{NAME}: {line}", file=sys.stderr)
 
 
 def _child(**job: Any) -> dict[str, Any]:
