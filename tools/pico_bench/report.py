@@ -38,7 +38,8 @@ td small { color: #5a5a5a; font-weight: 400; font-size: 11px; }
 th { color: #444; font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 tr.ours td { font-weight: 600; background: #f4f7fb; }
 img { max-width: 100%; height: auto; display: block; margin: 8px 0; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 12px; }
+.overview { min-width: 760px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 12px; }
 pre { background: #f6f6f6; padding: 12px; overflow-x: auto; font-size: 12px; line-height: 1.35; }
 details > summary { cursor: pointer; margin: 8px 0; }
 """
@@ -101,7 +102,11 @@ def _bd_section(
 def _plot_section(plots: Sequence[Path]) -> list[str]:
     if not plots:
         return []
-    first = [_image(path, "svg+xml", title_of(path)) for path in plots if path.stem == OVERVIEW]
+    first = [
+        f"<div class=wide><div class=overview>{_image(path, 'svg+xml', title_of(path))}</div></div>"
+        for path in plots
+        if path.stem == OVERVIEW
+    ]
     rest = "".join(_image(path, "svg+xml", title_of(path)) for path in plots if path.stem != OVERVIEW)
     summary = "<summary>Every metric in a plot of its own</summary>"
     single = f"<details>{summary}<div class=plots>{rest}</div></details>"
