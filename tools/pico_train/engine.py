@@ -83,9 +83,10 @@ class Trainer:
         batches = Batches(config, self.architecture.levels, self.device, packs)
         self._micro_batches = batches.micro_batches
         self._source = Prefetcher(batches) if self.device.type == "cuda" else batches
-        self._networks: Callable[..., Any] = (
-            torch.compile(self.model) if config.engine.compile else self.model
-        )
+        self._networks: Callable[..., Any] = self.model
+        if config.engine.compile:
+            # Crops and tiles are two sizes; code for both is faster than code for any size.
+            self._networks = torch.compile(self.model, dynamic=False)
 
     def _make_model(self) -> PicoModel:
         model = PicoModel(self.architecture)

@@ -1,11 +1,7 @@
-"""Makes a weights file from a checkpoint: folded networks, integer scale path, fitted entropy tables.
-
-python -m pico_train.export CHECKPOINT --photos FOLDER --out pico_core/weights --default
-"""
+"""Makes a weights file from a checkpoint: folded networks, integer scale path, fitted entropy tables."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +16,7 @@ from tqdm import tqdm
 from pico_core.networks.folding import fold
 from pico_core.networks.inference import Networks
 from pico_core.networks.model import Architecture, PicoModel
-from pico_core.registry import FORMAT, model_id
+from pico_core.registry import FORMAT
 from pico_core.scale_path import (
     LOG_SCALE_LOW,
     LOG_SCALE_SPACING,
@@ -174,30 +170,3 @@ def serialise(
 def _layer(arrays: Arrays, name: str) -> IntegerLayer:
     weight, bias, shift = (arrays[f"scale.{name}.{part}"] for part in ("weight", "bias", "shift"))
     return IntegerLayer(weight.astype(np.float64), bias.astype(np.float64), int(shift[0]))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--photos", type=Path, required=True, help="photographs to fit the entropy tables on")
-    parser.add_argument("--count", type=int, default=120, help="how many of them (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, help="folder that receives ID.safetensors")
-    parser.add_argument("--card", type=Path, help="JSON with the model card to store")
-    parser.add_argument("--default", action="store_true", help="make these the weights that encode")
-    args = parser.parse_args(argv)
-    card = json.loads(args.card.read_text("utf-8")) if args.card else {}
-    content = export(args.checkpoint, args.photos, args.count, card)
-    name = model_id(content).hex()
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"{name}.safetensors").write_bytes(content)
-    if args.default:
-        (args.out / "default.txt").write_text(f"{name}\n", "ascii")
-    print(f"{args.out / name}.safetensors  {len(content) / 1e6:.1f} MB")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
