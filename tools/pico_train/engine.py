@@ -85,7 +85,7 @@ class Trainer:
         self._source = Prefetcher(batches) if self.device.type == "cuda" else batches
         self._networks: Callable[..., Any] = self.model
         if config.engine.compile:
-            # Crops and tiles are two sizes; code for both is faster than code for any size.
+            # A batch has two sizes, crops and tiles: no need for code that takes any size.
             self._networks = torch.compile(self.model, dynamic=False)
 
     def _make_model(self) -> PicoModel:
