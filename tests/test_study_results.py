@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 import re
 import shutil
 from html.parser import HTMLParser
@@ -16,14 +18,14 @@ from PIL import Image
 from study_samples import study
 from test_study_sessions import go_on, query
 
-from pico_study.analysis import analyse
+from pico_study.analysis import Saving, analyse
 from pico_study.answers import read_evidence
 from pico_study.bradley_terry import ELO
 from pico_study.cli import main
 from pico_study.database import Settings, writing
 from pico_study.sessions import Sessions
 from pico_study.simulation import Habits, simulate
-from pico_study.tables import SIMULATED
+from pico_study.tables import SIMULATED, answers_csv, headline
 
 PERFECT = Habits(lapses=0, careless=0, colour_blind=0, spread=0)
 
@@ -97,7 +99,7 @@ def test_picture_effects_are_modelled_on_request(tmp_path: Path) -> None:
 def test_every_output_of_a_simulation_says_so(simulated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["results", str(simulated)]) == 0
     assert capsys.readouterr().out.splitlines()[1] == SIMULATED.upper()
-    for name in ("elo.csv", "raters.csv", "answers.csv"):
+    for name in ("elo.csv", "bd-rate.csv", "raters.csv", "answers.csv"):
         assert {row["raters_are"] for row in by_name(simulated / "results" / name)} == {SIMULATED}
     content = json.loads((simulated / "results" / "results.json").read_text())
     assert content["simulated"] is True
@@ -173,6 +175,12 @@ def test_exports_agree_with_each_other(simulated: Path) -> None:
         own = [row for row in rows if row["raters"] == analysis["title"]]
         assert [float(row["elo"]) for row in own] == [score["elo"] for score in analysis["scores"]]
         assert sum(score["elo"] for score in analysis["scores"]) == pytest.approx(0, abs=1e-6)
+        rates = [
+            float(row["bd_rate_percent"]) if row["bd_rate_percent"] else None
+            for row in by_name(simulated / "results" / "bd-rate.csv")
+            if row["raters"] == analysis["title"]
+        ]
+        assert rates == [saving["rate"] for saving in analysis["savings"]]
     answers = by_name(simulated / "results" / "answers.csv")
     kinds = {
         kind: sum(row["kind"] == kind for row in answers)
@@ -183,6 +191,49 @@ def test_exports_agree_with_each_other(simulated: Path) -> None:
         if row["kind"] == "trial" and row["choice"] in "ab":
             assert row["chosen"] == row[row["choice"]]
             assert re.fullmatch(r"(JPEG|WebP) \d+", row["chosen"])
+
+
+@pytest.mark.parametrize(
+    ("credible", "told"),
+    [
+        (
+            (-60.0, -30.0),
+            ".pico needs 50 % fewer bits than AVIF at equal Elo (95 % credible: -60 % to -30 %)",
+        ),
+        (
+            (-60.0, 8.0),
+            ".pico and AVIF: these answers do not tell which needs fewer bits (95 % credible: -60 % to +8 %)",
+        ),
+        (
+            (math.nan, math.nan),
+            ".pico needs 50 % fewer bits than AVIF at equal Elo; how sure that is, these answers do not tell",
+        ),
+    ],
+)
+def test_a_saving_in_words_claims_no_more_than_its_interval(credible: tuple[float, float], told: str) -> None:
+    assert headline(Saving(".pico", "AVIF", -50.0, credible)) == told
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-2+3|x", "@sum", "\tx"])
+def test_no_name_is_a_formula_in_a_spreadsheet(simulated: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(simulated, folder, ignore=shutil.ignore_patterns("results"))
+    with writing(folder) as connection:
+        connection.execute("UPDATE pictures SET name = ? WHERE id = 1", (name,))
+    written = {
+        row["picture"] for row in csv.DictReader(io.StringIO(answers_csv(analyse(read_evidence(folder)))))
+    }
+    assert f"'{name}" in written
+    assert name not in written
+
+
+def test_a_single_rater_is_not_called_raters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = study(tmp_path / "study", Settings(trials=4))
+    sessions = Sessions(folder, durable=False)
+    go_on(sessions, sessions.begin().secret)
+    assert main(["results", str(folder)]) == 0
+    assert "1 rater, 4 comparisons" in capsys.readouterr().out
+    assert "1 rater, 4 comparisons" in (folder / "results" / "results.html").read_text()
 
 
 def answer_checks(sessions: Sessions, secret: str, wrong: dict[str, int]) -> dict[str, Any]:

@@ -308,6 +308,7 @@ def _results(arguments: argparse.Namespace) -> int:
                 place.mkdir(exist_ok=True)
                 drawn.append(plots.draw(analysis, place, results.evidence.simulated))
         _write(folder / "elo.csv", tables.scores_csv(results))
+        _write(folder / "bd-rate.csv", tables.savings_csv(results))
         _write(folder / "raters.csv", tables.raters_csv(results))
         _write(folder / "answers.csv", tables.answers_csv(results))
         _write(folder / "results.json", tables.as_json(results))
@@ -318,7 +319,7 @@ def _results(arguments: argparse.Namespace) -> int:
     for line in notes:
         _say(line)
     print(tables.as_terminal(results))
-    print(f"\nfiles: {folder / 'results.html'}, results.json, elo.csv, raters.csv, answers.csv")
+    print(f"\nfiles: {folder / 'results.html'}, results.json, elo.csv, bd-rate.csv, raters.csv, answers.csv")
     return FINE
 
 

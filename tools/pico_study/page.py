@@ -22,12 +22,14 @@ def page(results: Results, plots: Sequence[Mapping[str, Path]], notes: Sequence[
     """The page. `plots` are those of the analyses in their order, by colour scheme."""
     evidence = results.evidence
     title = evidence.settings.title
+    pictures = tables.many(len(evidence.pictures), "picture")
+    conditions = tables.many(len(evidence.conditions), "condition")
     stamp = f"<p class=stamp>{SIMULATED.capitalize()}. No person looked at these pictures.</p>"
     parts = [
         stamp if evidence.simulated else "",
         f"<h1>{escape(title)}</h1>",
-        f"<p class=soft>Blind comparisons in pairs against the original; {len(evidence.pictures)} pictures, "
-        f"{len(evidence.conditions)} conditions. Created {escape(evidence.created[:10])}.</p>",
+        f"<p class=soft>Blind comparisons in pairs against the original; {pictures}, {conditions}. "
+        f"Created {escape(evidence.created[:10])}.</p>",
         _hero(results),
     ]
     if results.passed is None:
@@ -60,8 +62,7 @@ def _hero(results: Results) -> str:
 
 
 def _analysis(results: Results, analysis: Analysis, plots: Mapping[str, Path], number: int) -> list[str]:
-    count = f"{analysis.raters} raters, {analysis.answers:,} comparisons"
-    parts = [f"<h2>{escape(analysis.title.capitalize())}</h2><p class=soft>{count}.</p>"]
+    parts = [f"<h2>{escape(analysis.title.capitalize())}</h2><p class=soft>{tables.size(analysis)}.</p>"]
     if plots:
         parts.append(
             f'<div class="card plot"><picture><source media="(prefers-color-scheme: dark)" '
@@ -116,7 +117,9 @@ def _html(table: Table) -> str:
         flagged = " class=flagged" if head[1] == "screening" and row[1] != "passed" else ""
         cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
         rows.append(f"<tr{flagged}>{cells}</tr>")
-    titles = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
+    titles = "".join(
+        f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, head, strict=True)
+    )
     return f"<div class=wide><table><tr>{titles}</tr>{''.join(rows)}</table></div>"
 
 

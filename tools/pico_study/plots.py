@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pico_bench.codecs import PICO
 from pico_bench.plots import looks
 from pico_study.analysis import Analysis
-from pico_study.tables import SIMULATED
+from pico_study.tables import SIMULATED, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ def _draw(analysis: Analysis, path: Path, scheme: str, simulated: bool) -> None:
         axes.set_xlabel("bits per pixel")
         axes.set_ylabel("Elo")
         axes.set_title(
-            f"{analysis.title}: {analysis.raters}, {analysis.answers} comparisons; bars: 95 % credible",
+            f"{analysis.title}: {size(analysis)}; bars: 95 % credible",
             fontsize=10,
             loc="left",
             color=soft,

@@ -100,6 +100,11 @@ def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
+def many(count: int, what: str) -> str:
+    """`1 rater`, `2 raters`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def summary(results: Results) -> list[str]:
     """Lines above the tables."""
     everyone = results.everyone
@@ -107,10 +112,16 @@ def summary(results: Results) -> list[str]:
     lines = [SIMULATED.upper()] if results.evidence.simulated else []
     took_part = len(results.evidence.raters)
     lines.append(
-        f"{took_part} raters began, {everyone.raters} answered comparisons, {passed.raters if passed else 0} passed "
-        f'the screening; {everyone.answers} comparisons, {everyone.ties:.0%} "no difference"'
+        f"{many(took_part, 'rater')} began, {everyone.raters} answered comparisons, "
+        f"{passed.raters if passed else 0} passed the screening; {many(everyone.answers, 'comparison')}, "
+        f'{everyone.ties:.0%} "no difference"'
     )
     return lines
+
+
+def size(analysis: Analysis) -> str:
+    """How many took part and answered."""
+    return f"{many(analysis.raters, 'rater')}, {many(analysis.answers, 'comparison')}"
 
 
 def as_terminal(results: Results) -> str:
@@ -119,7 +130,7 @@ def as_terminal(results: Results) -> str:
     if results.passed is None:
         parts.append("No rater passed the screening.")
     for analysis in analyses(results):
-        parts += ["", f"== {analysis.title}: {analysis.raters} raters, {analysis.answers} comparisons ==", ""]
+        parts += ["", f"== {analysis.title}: {size(analysis)} ==", ""]
         parts.append(as_text(scores(analysis)))
         if analysis.savings:
             parts += ["", f"BD-rate against {results.anchor} at equal Elo (negative: fewer bits)"]
@@ -158,6 +169,20 @@ def scores_csv(results: Results) -> str:
     return _csv(lines, results.evidence.simulated)
 
 
+def savings_csv(results: Results) -> str:
+    """BD-rates of both analyses, one codec a line; empty where there is no number."""
+    lines = []
+    for analysis in analyses(results):
+        for saving in analysis.savings:
+            place = {"raters": analysis.title, "codec": saving.codec, "anchor": saving.anchor}
+            rate = math.nan if saving.rate is None else saving.rate
+            numbers = {"bd_rate_percent": rate, "low": saving.credible[0], "high": saving.credible[1]}
+            numbers |= {"low_over_raters": saving.over_raters[0], "high_over_raters": saving.over_raters[1]}
+            numbers |= {"elo_from": saving.covers[0], "elo_to": saving.covers[1]}
+            lines.append({**place, **numbers, "remark": saving.reason or saving.remark})
+    return _csv(lines, results.evidence.simulated)
+
+
 def raters_csv(results: Results) -> str:
     """The table of raters."""
     head, *rows = raters(results)
@@ -184,7 +209,8 @@ def _safe(value: Any) -> Any:
     """Names of files may begin as formulas of spreadsheets do."""
     if isinstance(value, float) and math.isnan(value):
         return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "@") else value
+    risky = isinstance(value, str) and value != "-" and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return f"'{value}" if risky else value
 
 
 def as_json(results: Results) -> str:
@@ -224,4 +250,12 @@ def headline(saving: Saving) -> str:
     if saving.rate is None:
         return f"{saving.codec}: no BD-rate, {saving.reason}"
     kind = "fewer" if saving.rate < 0 else "more"
-    return f"{saving.codec} needs {abs(saving.rate):.0f} % {kind} bits than {saving.anchor} at equal Elo"
+    told = f"{saving.codec} needs {abs(saving.rate):.0f} % {kind} bits than {saving.anchor} at equal Elo"
+    if math.isnan(saving.credible[0]):
+        return f"{told}; how sure that is, these answers do not tell"
+    bounds = f"95 % credible: {saving.credible[0]:+.0f} % to {saving.credible[1]:+.0f} %"
+    if saving.credible[0] < 0 < saving.credible[1]:
+        return (
+            f"{saving.codec} and {saving.anchor}: these answers do not tell which needs fewer bits ({bounds})"
+        )
+    return f"{told} ({bounds})"
