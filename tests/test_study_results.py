@@ -227,6 +227,20 @@ def test_no_name_is_a_formula_in_a_spreadsheet(simulated: Path, tmp_path: Path, 
     assert name not in written
 
 
+@pytest.mark.parametrize("view", [{"viewport": 5}, {"viewport": "wide"}, {"ratio": [[1]], "scale": {"x": 1}}])
+def test_what_a_page_says_of_its_screen_cannot_break_the_results(
+    tmp_path: Path, view: dict[str, Any]
+) -> None:
+    folder = study(tmp_path / "study", Settings(trials=4))
+    sessions = Sessions(folder, durable=False)
+    secret = sessions.begin().secret
+    token = sessions.state(secret)["trials"][0]["token"]
+    sessions.answer(secret, token, "none", 1500, view)
+    go_on(sessions, secret)
+    assert main(["results", str(folder)]) == 0
+    assert len(by_name(folder / "results" / "answers.csv")) == 6 + 3 + 8 + 4
+
+
 def test_a_single_rater_is_not_called_raters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = study(tmp_path / "study", Settings(trials=4))
     sessions = Sessions(folder, durable=False)

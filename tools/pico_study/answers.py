@@ -208,6 +208,11 @@ def _raters(
     return list(raters.values()), exported
 
 
+def _joined(size: object) -> str:
+    """`1366x650`; nothing where the page told no size, which it may do."""
+    return "x".join(map(str, size)) if isinstance(size, list) else ""
+
+
 def _exported(
     row: sqlite3.Row,
     rater: Rater,
@@ -244,7 +249,7 @@ def _exported(
         "milliseconds": row["milliseconds"],
         "pair_chosen_by": row["chosen_by"],
         "received": row["received"],
-        "viewport": "x".join(map(str, view.get("viewport", ()))),
+        "viewport": _joined(view.get("viewport")),
         "pixel_ratio": view.get("ratio", ""),
         "scale": view.get("scale", ""),
         "panned": view.get("panned", ""),
