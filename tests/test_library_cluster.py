@@ -291,6 +291,24 @@ def test_file_is_adopted_when_the_journal_is_lost(scheduler: str, library: Path,
     assert shrink(scheduler, library) == 3
 
 
+def test_photo_that_is_newer_than_its_pico_file_is_not_taken_for_it(library: Path) -> None:
+    assert work.make(task_for(str(library / "0.png"))).published is not None
+    later = (library / "0.png").stat().st_mtime + 10
+    os.utime(library / "0.png", (later, later))
+    judged = work.judge(task_for(str(library / "0.png")), work.Published())
+    assert judged.record.reason == Reason.CHANGED_SINCE
+    assert (library / "0.png.pico").exists()
+
+
+def test_two_photos_that_look_alike_never_share_a_pico_file(scheduler: str, tmp_path: Path) -> None:
+    for shade, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        os.utime(drawing(tmp_path / folder / "0.png", shade), (10**9, 10**9))
+        shrink(scheduler, tmp_path / folder, "--output", tmp_path / "out")
+    first, second = (known()[str(tmp_path / folder / "0.png")] for folder in ("a", "b"))
+    assert (first.outcome, second.reason) == (Outcome.SAVED, Reason.NAME_TAKEN)
+
+
 def test_original_that_changes_before_it_is_judged_takes_its_pico_file_back(library: Path) -> None:
     task = task_for(str(library / "0.png"))
     report = work.make(task)

@@ -6,8 +6,10 @@ Both files are read from the disk anew: nothing that the encoder had in its memo
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +99,14 @@ def _compare(data: bytes, source: Source) -> Likeness:
 
 
 def read_from_disk(path: Path) -> bytes:
-    """The bytes of a file, from the disk itself where the system can be asked not to answer from memory."""
-    with path.open("rb") as stream:
+    """The bytes of a file, from the disk itself where the system can be asked not to answer from memory.
+
+    Raises OSError, also for pipes, which would be waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Is a pipe, socket or device and no file; move it away")
         if hasattr(os, "posix_fadvise"):
             with contextlib.suppress(OSError):
                 os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -38,6 +38,7 @@ CREATE TABLE photos (
     PRIMARY KEY (path, run)
 ) WITHOUT ROWID;
 CREATE INDEX photos_by_run ON photos (run);
+CREATE INDEX photos_by_target ON photos (target);
 CREATE INDEX photos_on_the_way ON photos (original) WHERE original = 'leaving';
 """
 _COLUMNS = (

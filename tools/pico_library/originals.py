@@ -13,6 +13,8 @@ import os
 import shutil
 import stat
 import sys
+import threading
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,6 +25,7 @@ from pico_library.faults import Step, reach
 from pico_library.journal import Identity, Original
 
 _CHUNK = 1 << 20
+_naming = threading.Lock()
 
 
 class OriginalError(PicoError):
@@ -72,7 +75,10 @@ def to_archive(path: Path, archived: Path) -> Path:
         archived.parent.mkdir(parents=True, exist_ok=True)
         _move(path, archived)
     except OSError as error:
-        msg = f"cannot be moved to {archived} ({error.strerror or error})"
+        msg = (
+            f"its original cannot be moved to {archived} ({error.strerror or error}) and stays; "
+            "choose another folder with --archive"
+        )
         raise OriginalError(msg) from error
     return archived
 
@@ -82,7 +88,7 @@ def delete(path: Path) -> None:
     try:
         path.unlink()
     except OSError as error:
-        msg = f"cannot be removed ({error.strerror})"
+        msg = f"its original cannot be removed ({error.strerror}) and stays; see that its folder may be written to"
         raise OriginalError(msg) from error
     sync_folder(path.parent)
 
@@ -93,7 +99,10 @@ def bring_back(where: Path, path: Path, kind: Original) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _move(where, path)
     except OSError as error:
-        msg = f"cannot be moved back from {where} ({error.strerror or error})"
+        msg = (
+            f"cannot be moved back from {where} ({error.strerror or error}); "
+            "see that its folder has room and may be written to, and run undo again"
+        )
         raise OriginalError(msg) from error
     if kind is Original.TRASHED:
         (where.parent.parent / "info" / f"{where.name}.trashinfo").unlink(missing_ok=True)
@@ -119,6 +128,23 @@ def digest_of(path: Path) -> bytes:
     return digest.digest()
 
 
+def is_named_exactly(path: Path) -> bool:
+    """Whether a file of its own, no link or pipe, has this very name: disks that ignore case answer for others too.
+
+    Raises OSError.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    with os.scandir(path.parent) as entries:
+        names = {entry.name for entry in entries}
+    # Some disks of macOS take apart the letters with accents.
+    return path.name in names or _composed(path.name) in map(_composed, names)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
 def give_name(partial: Path, target: Path) -> None:
     """Give a finished file its name without ever replacing another, and bring both to the disk.
 
@@ -129,9 +155,10 @@ def give_name(partial: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # FAT and some network disks know no hard links
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-        partial.replace(target)
+        with _naming:  # another photo at work may want the same name where case does not count
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            partial.replace(target)
     sync_folder(target.parent)
 
 

@@ -31,6 +31,8 @@ from pico_library.shrinking import (
     ADOPTED,
     encode_alike,
     is_accepted,
+    is_anothers,
+    is_newer,
     is_ours,
     known_again,
     saved,
@@ -171,6 +173,8 @@ class Pipeline:
         target = job.photo.target
         if not os.path.lexists(target):
             return None
+        if not originals.is_named_exactly(target):
+            raise SkipError(Reason.NAME_TAKEN)
         if self._is_ours(job):
             # An edited photo, or another one that was given the name: then the .pico file may be all that is left
             # of the first, and must not be replaced.
@@ -179,8 +183,11 @@ class Pipeline:
             checked = self._check(job, target)
         except CheckError as error:
             raise SkipError(Reason.NAME_TAKEN) from error
-        if not is_accepted(checked, self._settings):
+        other = self._journal.by_target(target)
+        if not is_accepted(checked, self._settings) or is_anothers(other, job.photo.path, job.digest):
             raise SkipError(Reason.NAME_TAKEN)
+        if is_newer(Identity.of(job.status), Identity.of(target.stat())):
+            raise SkipError(Reason.CHANGED_SINCE)  # a retouched photo looks much like the one before
         record = job.record(self._settings, self._run)
         return replace(saved(record, target.stat().st_size, checked, None), reason=ADOPTED)
 

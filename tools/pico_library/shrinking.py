@@ -34,6 +34,7 @@ _REASONS = {
 }
 _QUALITY_STEP = 15
 _QUALITY_STEPS = 2
+_COARSEST_TIME_NS = 2 * 10**9  # FAT knows times to two seconds
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,19 @@ def is_ours(previous: Record | None, target: Path, digest: Callable[[], bytes | 
     if previous is None or previous.target_digest is None or previous.target != target:
         return False
     return digest() == previous.target_digest
+
+
+def is_anothers(other: Record | None, path: Path, digest: bytes) -> bool:
+    """Whether a .pico file is that of another photo than this one; `other` is what the journal knows of the file.
+
+    Two photos of a burst may look so much alike that only the journal can tell.
+    """
+    return other is not None and other.path != path and other.digest != digest
+
+
+def is_newer(original: Identity, target: Identity) -> bool:
+    """Whether a photo has changed since its .pico file was made, which has the time of the photo as it was."""
+    return original.mtime_ns > target.mtime_ns + _COARSEST_TIME_NS
 
 
 def known_again(earlier: Record, identity: Identity, settings: Settings, run: int) -> Record:

@@ -14,7 +14,7 @@ def copy_sidecars(photo: Photo) -> None:
     """Copy them beside the .pico file; what lies there under the name already stays. Raises OSError."""
     for name in photo.sidecars:
         source, target = photo.path.parent / name, photo.target.parent / name
-        if os.path.lexists(target):
+        if os.path.lexists(target) or not source.is_file():
             continue
         with partial_file(target.parent) as partial:
             partial.stream.write(source.read_bytes())

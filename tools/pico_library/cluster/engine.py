@@ -23,8 +23,10 @@ from pico_library.cluster.work import Published, Report, Task, failure, judge, m
 from pico_library.console import complain
 from pico_library.journal import Journal, JournalError, Record
 from pico_library.pipeline import Result
+from pico_library.reasons import Reason, SkipError
 from pico_library.scan import Photo
 from pico_library.settings import Settings
+from pico_library.shrinking import ADOPTED, is_anothers, skipped
 
 _WAITING_PER_THREAD = 2  # photos handed out for each thread of the workers: one at work, one to go on with
 _SECONDS_BETWEEN_LOOKS = 3.0  # at which workers there are
@@ -193,6 +195,7 @@ class Engine:
         self._submit(_Stage(task, published, maker, frozenset(judges)), future)
 
     def _taken_down(self, report: Report) -> Result:
+        report = replace(report, record=self._not_anothers(report.record))
         if not self._settings.dry_run:
             try:
                 self._journal.record(report.record)
@@ -205,6 +208,18 @@ class Engine:
         if report.error_number is not None:
             error.__cause__ = OSError(report.error_number, os.strerror(report.error_number))
         return Result(report.record, error)
+
+    def _not_anothers(self, record: Record) -> Record:
+        """The record, but no .pico file is taken over that the journal knows as that of another photo."""
+        if record.reason != ADOPTED or record.target is None or record.digest is None:
+            return record
+        other = self._journal.by_target(record.target)
+        if other is not None:
+            other = replace(other, path=location(str(other.path)))
+        if not is_anothers(other, record.path, record.digest):
+            return record
+        before = replace(record, target=None, target_digest=None, after=None, score=None, similarity=None)
+        return skipped(before, SkipError(Reason.NAME_TAKEN))
 
     def _look_at_workers(self) -> None:
         if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:

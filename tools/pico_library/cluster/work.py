@@ -29,6 +29,7 @@ from pico_library.shrinking import (
     ADOPTED,
     encode_alike,
     is_accepted,
+    is_newer,
     is_ours,
     known_again,
     saved,
@@ -219,10 +220,19 @@ def _judge(task: Task, published: Published) -> Report:
         raise SkipError(
             Reason.NAME_TAKEN if adopting else Reason.UNLIKE, None if adopting else checked.likeness
         )
+    if adopting and _is_newer(task, content):
+        raise SkipError(Reason.CHANGED_SINCE)
     reach(Step.VERIFIED)
     record = saved(_record(task, content, digest), len(data), checked, published.quality)
     _bring_sidecars(task)
     return Report(replace(record, reason=ADOPTED) if adopting else record)
+
+
+def _is_newer(task: Task, content: Content) -> bool:
+    """Whether the original has changed since the .pico file was made."""
+    target = task.photo.key_of_target
+    there = storage_of(target).identity(target)
+    return there is not None and is_newer(content.identity, there)
 
 
 def _read_published(task: Task, published: Published) -> bytes:

@@ -1,0 +1,173 @@
+"""A .pico file that is there already is taken over only where it is this very photo's, and never hides a newer one."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from library_samples import drawing, fingerprint, journal_of, one_verifier, scene, use_own_folders
+from PIL import Image, ImageFilter
+
+from pico_library import originals
+from pico_library.cli import main
+from pico_library.journal import Original, Outcome
+from pico_library.reasons import Reason
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_own_folders(monkeypatch, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _verifier() -> Iterator[None]:
+    with one_verifier():
+        yield
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    (tmp_path / "Photos").mkdir()
+    return tmp_path / "Photos"
+
+
+def save(im: Image.Image, path: Path, seconds: int) -> Path:
+    """A JPEG file of that time."""
+    stream = io.BytesIO()
+    im.save(stream, "JPEG", quality=95)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(stream.getvalue())
+    os.utime(path, (seconds, seconds))
+    return path
+
+
+def retouched(im: Image.Image) -> Image.Image:
+    """The photo with a number plate made unreadable: so much like the one before that its .pico file passes."""
+    edited = im.copy()
+    box = (90, 60, 114, 84)
+    edited.paste(im.crop(box).filter(ImageFilter.GaussianBlur(3)), box)
+    return edited
+
+
+def lose_the_journal(home: Path) -> None:
+    for file in home.glob("journal.*"):
+        file.unlink()
+
+
+def test_retouched_photo_stays_though_the_journal_was_lost(library: Path, home: Path, samples: Path) -> None:
+    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
+    assert main(["shrink", str(library)]) == 0
+    lose_the_journal(home)
+    save(retouched(scene(samples)), photo, 1_700_000_000)
+    before = fingerprint(library)
+    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert fingerprint(library) == before
+    assert journal_of(photo).reason == Reason.CHANGED_SINCE
+
+
+def test_photo_of_the_same_time_is_taken_over_when_the_journal_was_lost(
+    library: Path, home: Path, samples: Path
+) -> None:
+    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_001)
+    assert main(["shrink", str(library)]) == 0
+    os.utime(library / "IMG.jpg.pico", (1_600_000_000, 1_600_000_000))  # as FAT rounds it
+    lose_the_journal(home)
+    assert main(["shrink", str(library), "--replace"]) == 0
+    assert journal_of(photo).original is Original.TRASHED
+
+
+def test_two_photos_that_look_alike_never_share_a_pico_file(tmp_path: Path, samples: Path) -> None:
+    """Two folders are mirrored into one, and each has a photo of that name from the same burst."""
+    first = save(scene(samples), tmp_path / "a" / "IMG.jpg", 1_600_000_000)
+    second = save(retouched(scene(samples)), tmp_path / "b" / "IMG.jpg", 1_600_000_000)
+    folders = [str(first.parent), str(second.parent)]
+    assert main(["shrink", *folders, "--output", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    assert journal_of(first).outcome is Outcome.SAVED
+    assert journal_of(second).reason == Reason.NAME_TAKEN
+
+
+def test_nothing_but_a_file_of_its_own_is_taken_for_a_pico_file(library: Path, tmp_path: Path) -> None:
+    for name in ("pipe", "dangling", "linked", "folder"):
+        drawing(library / f"{name}.png")
+    (tmp_path / "away").mkdir()
+    assert main(["shrink", str(library / "linked.png"), "--output", str(tmp_path / "away")]) == 0
+    (tmp_path / "home" / "journal.sqlite3").unlink()
+    os.mkfifo(library / "pipe.png.pico")
+    (library / "dangling.png.pico").symlink_to(tmp_path / "nowhere")
+    (library / "linked.png.pico").symlink_to(tmp_path / "away" / "linked.png.pico")
+    (library / "folder.png.pico").mkdir()
+    before = fingerprint(library)
+    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert fingerprint(library) == before
+    for name in ("pipe", "dangling", "linked", "folder"):
+        assert journal_of(library / f"{name}.png").reason == Reason.NAME_TAKEN
+
+
+def test_disk_that_ignores_case_never_answers_for_another_name(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`IMG.PNG` was shrunk to a disk where `IMG.png.pico` seems to exist then, too."""
+    drawing(library / "IMG.PNG")
+    assert main(["shrink", str(library)]) == 0
+    real = Path.lstat
+
+    def ignoring_case(self: Path) -> os.stat_result:
+        return real(self.with_name(self.name.replace("png", "PNG")))
+
+    monkeypatch.setattr(Path, "lstat", ignoring_case)
+    assert originals.is_named_exactly(library / "IMG.PNG.pico")
+    assert not originals.is_named_exactly(library / "IMG.png.pico")
+
+
+def test_name_with_accents_is_known_in_either_spelling(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (library / "Vögel.jpg.pico").write_bytes(b"as the disk spells it: o and two dots")
+    composed = library / "Vögel.jpg.pico"
+    monkeypatch.setattr(Path, "lstat", lambda self: os.lstat(next(self.parent.iterdir())))
+    assert originals.is_named_exactly(composed)
+
+
+def test_disk_without_hard_links_gives_a_name_to_one_of_two_photos(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look at the same moment whether the name is free."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    exists, at_once = os.path.lexists, threading.Barrier(2)
+
+    def look(path: Path) -> bool:
+        taken = exists(path)
+        try:
+            at_once.wait(0.2)
+        except threading.BrokenBarrierError:
+            at_once.reset()
+        return taken
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os.path, "lexists", look)
+    refused = []
+
+    def publish(content: bytes) -> None:
+        partial = library / f"{content.decode()}.part"
+        partial.write_bytes(content)
+        try:
+            originals.give_name(partial, library / "IMG.jpg.pico")
+        except FileExistsError:
+            refused.append(content)
+
+    threads = [threading.Thread(target=publish, args=(content,)) for content in (b"one", b"two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (lost,) = refused
+    assert (library / "IMG.jpg.pico").read_bytes() == (b"two" if lost == b"one" else b"one")
