@@ -16,7 +16,7 @@ from pico_codec.source import Source
 from pico_core.container import Extra
 from pico_library.reasons import Reason, more_inside
 
-_MPF = b"MPF\0"
+MPF = b"MPF\0"
 _TRAILER = "JPEG trailer"
 _OPAQUE = "application/octet-stream"
 _EOI, _APP2, _SOS = 0xD9, 0xE2, 0xDA
@@ -44,7 +44,7 @@ def parts_of(source: Source, data: bytes) -> Parts:
         payload = data[start:stop]
         if marker == _EOI:
             end = stop
-        elif marker == _APP2 and payload.startswith(_MPF):
+        elif marker == _APP2 and payload.startswith(MPF):
             index = payload
         else:
             heads.append(payload)
@@ -82,8 +82,8 @@ def repair_multi_picture(data: bytes) -> bytes:
     """
     base, end = None, len(data)
     for marker, start, stop in carried.jpeg_segments(data):
-        if marker == _APP2 and data.startswith(_MPF, start):
-            base = start + len(_MPF)
+        if marker == _APP2 and data.startswith(MPF, start):
+            base = start + len(MPF)
         elif marker == _EOI:
             end = stop
     if base is None:

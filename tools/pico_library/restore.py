@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,19 +70,21 @@ def restore(pico: Path, target: Path) -> Restored:
         metadata = file.metadata
         data, left, lost = picture_bytes(file.decode(), metadata, kind)
     data, left = _with_extras(data, left, kind)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(target.parent)
-    with partial_file(target.parent) as partial:
-        partial.stream.write(data)
-        partial.sync()
-        _check(read_from_disk(partial.path), metadata, left, lost)
-        with contextlib.suppress(OSError):
-            originals.take_over(pico, partial.path, status)
-        try:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target.parent)
+        with partial_file(target.parent) as partial:
+            partial.stream.write(data)
+            partial.sync()
+            _check(read_from_disk(partial.path), metadata, left, lost)
+            with contextlib.suppress(OSError):
+                originals.take_over(pico, partial.path, status)
             originals.give_name(partial.path, target)
-        except FileExistsError as error:
+    except OSError as error:
+        msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
+        if os.path.lexists(target):
             msg = f"{target} exists already; move it away, or choose another folder with --output"
-            raise OutputError(msg) from error
+        raise OutputError(msg) from error
     return Restored(target, (*lost, *(extra.name for extra in left)))
 
 
@@ -109,7 +112,12 @@ def _check(data: bytes, metadata: Metadata, left: Sequence[Extra], lost: Sequenc
         if name not in lost and before != after:
             msg = f"the {name} read back differs; the file was discarded"
             raise CorruptError(msg)
-    missing = {extra.name for extra in metadata.extras} - {extra.name for extra in (*found.extras, *left)}
+    missing = _counted(metadata.extras) - _counted((*found.extras, *left))
     if missing:
-        msg = f"{', '.join(sorted(missing))} did not come back; the file was discarded"
+        msg = f"{', '.join(sorted({name for name, _ in missing}))} did not come back; the file was discarded"
         raise CorruptError(msg)
+
+
+def _counted(items: Sequence[Extra]) -> Counter[tuple[str, bytes]]:
+    """How often each item is there. The index of a multi-picture file is repaired: its bytes do not count."""
+    return Counter((one.name, b"" if one.data.startswith(extras.MPF) else one.data) for one in items)

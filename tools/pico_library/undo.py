@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from pico_codec.files import remove_leftovers
 from pico_library import originals
 from pico_library.faults import Step, reach
 from pico_library.journal import Journal, Original, Outcome, Record
@@ -37,7 +38,7 @@ def undo(journal: Journal, run: int) -> Iterator[Undone]:
 
 
 def _undo_one(journal: Journal, record: Record) -> Undone:
-    problem = _obstacle(record)
+    problem = _obstacle(journal, record)
     if problem is not None:
         return Undone(record, problem=problem)
     back = False
@@ -45,6 +46,7 @@ def _undo_one(journal: Journal, record: Record) -> Undone:
         if os.path.lexists(record.path):
             record.original_at.unlink()  # both are there, byte for byte the same: an undo that was cut off
         else:
+            remove_leftovers(record.path.parent)
             originals.bring_back(record.original_at, record.path, record.original)
         back = True
         reach(Step.RESTORED)
@@ -54,13 +56,13 @@ def _undo_one(journal: Journal, record: Record) -> Undone:
     return Undone(record, back)
 
 
-def _obstacle(record: Record) -> str | None:
+def _obstacle(journal: Journal, record: Record) -> str | None:
     """Why a photo cannot be undone; None if it can."""
     if record.original is Original.DELETED:
         return "its original was removed for good; `pico-library restore` makes a picture from the .pico file"
     if record.original is Original.KEPT:
         if not record.path.is_file():
-            return "its original is not in its place; is its disk connected?"
+            return _why_not_in_place(journal, record)
         same = originals.digest_of(record.path) == record.digest
         return (
             None
@@ -76,6 +78,13 @@ def _obstacle(record: Record) -> str | None:
     if os.path.lexists(record.path) and originals.digest_of(record.path) != record.digest:
         return "another file has taken its name; move that one away"
     return None
+
+
+def _why_not_in_place(journal: Journal, record: Record) -> str:
+    newest = journal.newest(record.path)
+    if newest is not None and newest.run > record.run and newest.original is not Original.KEPT:
+        return f"its original left with run {newest.run}; first say: pico-library undo {newest.run}"
+    return "its original is not in its place; is its disk connected?"
 
 
 def _was_written_by(journal: Journal, record: Record) -> bool:

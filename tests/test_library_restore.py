@@ -1,0 +1,127 @@
+"""Ways back where something is in the way: pipes, full disks, later runs, and what a killed process left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from library_samples import drawing, one_verifier, pico_library, use_own_folders
+
+from pico_core.container import Extra
+from pico_core.errors import CorruptError
+from pico_library import restore as restoring
+from pico_library.cli import main
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_own_folders(monkeypatch, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _verifier() -> Iterator[None]:
+    with one_verifier():
+        yield
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    (tmp_path / "Photos").mkdir()
+    drawing(tmp_path / "Photos" / "0.png")
+    drawing(tmp_path / "Photos" / "1.png", 9)
+    return tmp_path / "Photos"
+
+
+def archive(library: Path) -> list[str]:
+    return ["shrink", str(library), "--archive", str(library.parent / "archive")]
+
+
+@pytest.mark.parametrize("command", ["verify", "restore"])
+def test_pipe_named_like_a_pico_file_is_reported_and_the_others_are_done(
+    command: str, library: Path, tmp_path: Path
+) -> None:
+    assert main(["shrink", str(library)]) == 0
+    os.mkfifo(library / "00.png.pico")
+    options = ["--output", str(tmp_path / "out")] if command == "restore" else []
+    done = pico_library(command, library, *options)
+    assert done.returncode == 1
+    assert "00.png.pico: is a pipe, socket or device and no file; move it away" in done.stderr
+    assert ("Restored 2 pictures" if command == "restore" else "2 .pico files fine") in done.stdout
+
+
+def test_restore_onto_a_full_disk_names_the_place_and_leaves_nothing(
+    library: Path, disk_of: Callable[[int], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", str(library)]) == 0
+    disk = disk_of(64)
+    room = os.statvfs(disk)
+    (disk / "other.bin").write_bytes(bytes(room.f_bavail * room.f_frsize))
+    capsys.readouterr()
+    assert main(["restore", str(library), "--output", str(disk)]) == 1
+    message = f"cannot write {disk / '0.png'} (No space left on device); choose another folder with --output"
+    assert message in capsys.readouterr().err
+    assert [path.name for path in disk.iterdir()] == ["other.bin"]
+
+
+def test_restore_into_something_that_is_no_folder_is_named(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", str(library)]) == 0
+    (tmp_path / "file").write_bytes(b"")
+    assert main(["restore", str(library), "--output", str(tmp_path / "file")]) == 1
+    assert f"cannot write {tmp_path / 'file' / '0.png'} (File exists)" in capsys.readouterr().err
+
+
+def test_restored_file_whose_comment_differs_is_discarded(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same names of items are not enough: it is their bytes that have to come back."""
+    drawing(library / "0.png")
+    content = (library / "0.png").read_bytes()
+    (library / "0.png").write_bytes(content[:33] + b"\0\0\0\x04tEXtKey\0\x4b\x70\xc2\x00" + content[33:])
+    assert main(["shrink", str(library)]) == 0
+    into_png = restoring.extras.into_png
+
+    def garble(data: bytes, items: list[Extra]) -> tuple[bytes, list[Extra]]:
+        return into_png(data, [replace(one, data=one.data[::-1]) for one in items])
+
+    monkeypatch.setattr(restoring.extras, "into_png", garble)
+    with pytest.raises(CorruptError, match="tEXt did not come back"):
+        restoring.restore(library / "0.png.pico", tmp_path / "0.png")
+    assert not (tmp_path / "0.png").exists()
+
+
+def test_undo_of_a_run_before_the_one_in_which_the_original_left_says_which_comes_first(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", str(library)]) == 0
+    assert main(archive(library)) == 0
+    assert main(["undo", "1"]) == 1
+    assert "0.png: its original left with run 2; first say: pico-library undo 2" in capsys.readouterr().err
+    assert main(["undo", "2"]) == 0
+    assert main(["undo", "1"]) == 0
+    assert sorted(path.name for path in library.iterdir()) == ["0.png", "1.png"]
+
+
+def test_undo_leaves_no_litter_of_one_that_was_killed_while_it_copied(library: Path) -> None:
+    assert main(archive(library)) == 0
+    (library / ".0123456789abcdef.pico-part").write_bytes(b"half of an original")
+    assert main(["undo", "1"]) == 0
+    assert sorted(path.name for path in library.iterdir()) == ["0.png", "1.png"]
+
+
+def test_original_that_cannot_come_back_says_what_to_do(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(archive(library)) == 0
+    monkeypatch.setenv("PICO_LIBRARY_FAULT", "copied=ENOSPC")
+    monkeypatch.setattr(
+        os, "link", lambda *_: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link"))
+    )
+    assert main(["undo", "1"]) == 1
+    assert "(No space left on device); see that its folder has room" in capsys.readouterr().err
+    monkeypatch.undo()
