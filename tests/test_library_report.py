@@ -6,13 +6,14 @@ import csv
 import io
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from library_browser import chromium
-from library_samples import drawing, one_verifier, pico_library, scene, use_own_folders
+from library_samples import command, drawing, one_verifier, pico_library, scene, use_own_folders
 
 from pico_library.cli import main
 from pico_library.journal import Identity, Outcome, Record
@@ -76,6 +77,26 @@ def test_names_that_are_no_text_leave_the_terminal_and_the_table_whole(
     assert name in table
     rows = list(csv.DictReader(io.StringIO(table.decode("utf-8", "surrogateescape"))))
     assert os.fsdecode(path) in {row["path"] for row in rows}
+
+
+@pytest.mark.parametrize("where", ["--beside", "--archive"])
+def test_names_that_are_no_text_do_not_end_a_run(where: str, tmp_path: Path) -> None:
+    """Where the terminal takes UTF-8 and nothing else."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    try:
+        drawing(photos / "0.png").rename(os.fsdecode(os.fsencode(photos) + b"/\xff.png"))
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    options = [where, os.fsdecode(os.fsencode(tmp_path) + b"/\xfe")] if where == "--archive" else ["--csv"]
+    done = subprocess.run(
+        command("shrink", photos, *options),
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (b"/\xff.png.pico\n" if where == "--beside" else b"/?. To put them back") in done.stdout
 
 
 @pytest.mark.parametrize(("place", "why"), [("", "not a regular file"), ("missing/page.html", "no folder")])

@@ -194,6 +194,26 @@ def test_folder_without_write_access_is_named(small_disk: Path) -> None:
     assert files_below(small_disk) == ["0.png"]
 
 
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_place_of_the_journal_without_room_or_access_is_named(
+    trouble: str, library: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICO_LIBRARY_HOME", str(small_disk / "home"))
+    (small_disk / "home").mkdir()
+    room = os.statvfs(small_disk)
+    (small_disk / "other.bin").write_bytes(bytes(room.f_bavail * room.f_frsize))
+    if trouble == "read-only":
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    before = fingerprint(library)
+    for arguments in (ask("delete", library), ["undo", "1"], ["status"]):
+        done = pico_library(*arguments)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert f"pico-library: {small_disk / 'home'}" in done.stderr
+        assert "room" in done.stderr
+    assert fingerprint(library) == before
+
+
 def test_interrupted_run_finishes_the_photo_at_work(library: Path) -> None:
     for number in range(2, 30):
         drawing(library / f"{number:02}.png", number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def complain(about: Path | str, what: str) -> None:
 def printable(text: str) -> str:
     """The text without control characters, which would garble a terminal, and without bytes that are no text."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def print_exactly(text: str) -> None:
+    """Print names as the bytes that they are, which need not be text in any encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(text) if os.name == "posix" else text.encode())
 
 
 def plural(count: int, one: str) -> str:

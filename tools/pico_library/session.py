@@ -149,14 +149,29 @@ def alone(*, wait: bool = False) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        who = note.read_text().strip() if note.exists() else "?"
+        who = _read_note(note)
         msg = f"another run is at work (process {who}); let it finish, or say --wait to wait for it"
         raise BusyError(msg) from error
+    except OSError as error:
+        msg = (
+            f"{file}: cannot be locked ({error.strerror}); see that its folder has room and may be written to, "
+            f"or set {places.VARIABLE} to another"
+        )
+        raise places.PlaceError(msg) from error
     try:
-        note.write_text(f"{os.getpid()}\n")
+        with contextlib.suppress(OSError):  # it is only for a message
+            note.write_text(f"{os.getpid()}\n")
         yield
     finally:
         lock.release()
+
+
+def _read_note(note: Path) -> str:
+    """Which process holds the lock, as it says."""
+    try:
+        return note.read_text().strip() or "?"
+    except OSError:
+        return "?"
 
 
 def _take(photos: Iterator[Photo], count: int) -> Iterator[Photo]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from pathlib import Path
 
 from pico_codec.files import OutputError, check_output, write_whole
 from pico_library import places
-from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, printable
+from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, print_exactly, printable
 from pico_library.journal import Journal
 from pico_library.report.facts import Report, as_csv, as_json, gather
 from pico_library.table import reasons_table, savings_table
@@ -41,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(report), indent=2))
     elif arguments.csv:
-        _print_bytes(os.fsencode(as_csv(report)) if os.name == "posix" else as_csv(report).encode())
+        print_exactly(as_csv(report))
     elif arguments.html is not None:
         return _write_page(report, arguments.html)
     else:
@@ -61,12 +59,6 @@ def _write_page(report: Report, target: Path) -> int:
         return FAILED
     print(f"Wrote {printable(str(target))}")
     return FINE if report.records else NOTHING
-
-
-def _print_bytes(data: bytes) -> None:
-    """Print names as the bytes that they are, which need not be text in any encoding."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
 
 
 def _print(report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 import time
@@ -15,7 +16,17 @@ from tqdm import tqdm
 
 from pico_library.cluster.request import DASK, LOCAL, objection
 from pico_library.cluster.urls import location
-from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
+from pico_library.console import (
+    FAILED,
+    FINE,
+    INTERRUPTED,
+    NOTHING,
+    USAGE,
+    complain,
+    plural,
+    print_exactly,
+    printable,
+)
 from pico_library.journal import Original, Outcome, Record
 from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
 from pico_library.plan import Plan
@@ -164,7 +175,7 @@ def _agreed(arguments: argparse.Namespace, plan: Plan, settings: Settings) -> bo
         return True
     what = {
         Mode.REPLACE: "their originals moved to the Trash",
-        Mode.ARCHIVE: f"their originals moved to {settings.archive}",
+        Mode.ARCHIVE: f"their originals moved to {printable(str(settings.archive))}",
         Mode.DELETE: "their originals REMOVED FOR GOOD",
     }[settings.mode]
     answer = input(f"{plural(len(plan.photos), 'photo')} will be shrunk and {what}. Go on? [y/N] ")
@@ -175,12 +186,7 @@ def _print(summary: Summary, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(_as_json(summary), indent=2))
     elif arguments.csv:
-        table = csv.writer(sys.stdout)
-        table.writerow(["path", "outcome", "reason", "before", "after", "quality", "score", "target"])
-        for one in summary.records:
-            table.writerow(
-                [one.path, one.outcome, one.reason, one.before, one.after, one.quality, one.score, one.target]
-            )
+        print_exactly(_as_csv(summary))
     else:
         _print_for_people(summary)
 
@@ -224,13 +230,24 @@ def _what_happened(summary: Summary) -> str:
         return "Every original is as it was."
     where = {
         Mode.REPLACE: "in the Trash",
-        Mode.ARCHIVE: f"in {summary.settings.archive}",
+        Mode.ARCHIVE: f"in {printable(str(summary.settings.archive))}",
         Mode.DELETE: "removed for good",
     }[summary.settings.mode]
     back = (
         "" if summary.settings.mode is Mode.DELETE else f" To put them back: pico-library undo {summary.run}."
     )
     return f"{plural(len(gone), 'original')} {'is' if len(gone) == 1 else 'are'} {where}.{back}"
+
+
+def _as_csv(summary: Summary) -> str:
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["path", "outcome", "reason", "before", "after", "quality", "score", "target"])
+    for one in summary.records:
+        table.writerow(
+            [one.path, one.outcome, one.reason, one.before, one.after, one.quality, one.score, one.target]
+        )
+    return stream.getvalue()
 
 
 def _as_json(summary: Summary) -> dict[str, Any]:

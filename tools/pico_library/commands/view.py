@@ -8,7 +8,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-from pico_library.console import FAILED, FINE, USAGE, complain
+from pico_library.console import FAILED, FINE, USAGE, complain, printable
 
 DESCRIPTION = """Show .pico files as a gallery in the web browser: zoom to single pixels, and compare with the originals
 where these are still there. Only this machine's browser gets an answer, and nothing is changed. Ctrl-C ends it."""
@@ -64,7 +64,7 @@ def _wait(over: Callable[[], bool]) -> None:
 
 
 def _named(paths: list[Path]) -> str:
-    return str(paths[0]) if len(paths) == 1 else f"{len(paths)} places"
+    return printable(str(paths[0])) if len(paths) == 1 else f"{len(paths)} places"
 
 
 def _port(text: str) -> int:

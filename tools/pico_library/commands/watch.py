@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pico_core.errors import OptionError
-from pico_library.console import FINE, NOTHING, USAGE, complain
+from pico_library.console import FINE, NOTHING, USAGE, complain, printable
 from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
 from pico_library.settings import Mode, Settings
 
@@ -177,7 +177,7 @@ def _agreed(arguments: argparse.Namespace, settings: Settings) -> bool:
         return True
     what = {
         Mode.REPLACE: "moved to the Trash",
-        Mode.ARCHIVE: f"moved to {settings.archive}",
+        Mode.ARCHIVE: f"moved to {printable(str(settings.archive))}",
         Mode.DELETE: "REMOVED FOR GOOD",
     }[settings.mode]
     answer = input(f"From now on, the originals of photos in these folders will be {what}. Go on? [y/N] ")
