@@ -404,17 +404,35 @@ def test_a_picture_of_more_than_8_bits_is_refused_not_clipped_to_white(
     ("arguments", "complaint"),
     [
         (["--codec", "gif"], "there is no codec gif"),
-        (["--codec", "jpeg:x"], "must be numbers"),
+        (["--codec", "jpeg:x"], "quality 'x' of jpeg is not a whole number from 1 to 100"),
+        (["--codec", "jpeg:5000"], "quality '5000' of jpeg is not"),
+        (["--codec", "jpeg:0"], "quality '0' of jpeg is not"),
+        (["--codec", "jpeg:"], "quality '' of jpeg is not"),
+        (["--codec", "pico:12.5"], "quality '12.5' of pico is not a whole number from 0 to 100"),
+        (["--codec", "vvc:64"], "quality '64' of vvc is not a whole number from 0 to 63"),
+        (["--codec", "jpeg2000:0"], "quality '0' of jpeg2000 is not a number of decibels from 1 to 100"),
+        (["--codec", "webp:20,20"], "quality 20 of webp is named twice"),
         (["--codec", "jpeg", "--codec", "jpeg:5"], "two codecs are called JPEG"),
         (["--codec", "jpeg", "--only", "p9"], "no picture named p9"),
-        (["--codec", "jpeg", "--metrics", "psnr", "--anchor", "AVIF"], "the anchor AVIF was not measured"),
+        (
+            ["--codec", "jpeg", "--metrics", "psnr", "--anchor", "AVIF"],
+            "the anchor AVIF is not among the codecs",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_explained(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
 ) -> None:
     assert main(["rd", str(folder), "--out", str(tmp_path / "out"), *arguments]) == 2
-    assert complaint in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert complaint in said.err
+    assert said.out == ""  # nothing was measured
+
+
+def test_fractions_of_decibels_are_qualities_of_jpeg_2000(folder: Path, tmp_path: Path) -> None:
+    assert rd(folder, tmp_path / "out", "--metrics", "psnr", "--only", "p0", codec="jpeg2000:30,30.5") == 0
+    rows = json.loads((tmp_path / "out/run.json").read_text())["rows"]
+    assert [row["quality"] for row in rows] == ["30", "30.5"]
 
 
 def test_a_report_without_a_run_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from pico_metrics.catalogue import EVERY_METRIC, TEXT_METRICS
 
 OUTPUT = Path("runs/bench")
 CODECS = ("pico", *PILLOW_CODECS, "mozjpeg", "vvc")
+QUALITIES = {"jpeg": (1, 100), "mozjpeg": (1, 100), "vvc": (0, 63)}  # and 0 to 100 for the others
 ANCHORS = ("AVIF", "HEIC", "WebP", "JPEG")
 REPORT = "report.html"
 
@@ -193,15 +194,32 @@ def _missing(codec: Any) -> str | None:
     return found
 
 
+def _ladder(name: str, listed: str) -> tuple[str, ...]:
+    """The qualities listed after a codec's name. Raises OptionError for what its library would round or clip."""
+    parts = tuple(part.strip() for part in listed.split(","))
+    for part in parts:
+        if name == "jpeg2000":
+            fits = part.replace(".", "", 1).isdecimal() and 1 <= float(part) <= 100
+            kind = "number of decibels from 1 to 100"
+        else:
+            low, high = QUALITIES.get(name, (0, 100))
+            fits = part.isdecimal() and low <= int(part) <= high
+            kind = f"whole number from {low} to {high}"
+        if not fits:
+            msg = f"quality {part!r} of {name} is not a {kind}"
+            raise OptionError(msg)
+        if parts.count(part) > 1:
+            msg = f"quality {part} of {name} is named twice"
+            raise OptionError(msg)
+    return parts
+
+
 def _built_in(text: str) -> Any:
-    name, _, listed = text.partition(":")
+    name, colon, listed = text.partition(":")
     if name not in CODECS:
         msg = f"there is no codec {name}; choose of {', '.join(CODECS)}, or describe it in --commands"
         raise OptionError(msg)
-    ladder = tuple(part.strip() for part in listed.split(",")) if listed else None
-    if ladder is not None and not all(part.replace(".", "", 1).isdigit() for part in ladder):
-        msg = f"the qualities of {name} are {listed!r}; they must be numbers with commas between them"
-        raise OptionError(msg)
+    ladder = _ladder(name, listed) if colon else None
     if name == "pico":
         return PicoCodec() if ladder is None else PicoCodec(ladder)
     if name == "vvc":
@@ -215,6 +233,7 @@ def _built_in(text: str) -> Any:
 def _rd(arguments: argparse.Namespace) -> int:
     originals = find_originals(arguments.folder, arguments.only)
     codecs, left_out = codecs_of(arguments)
+    _anchor(arguments.anchor, [codec.name for codec in codecs])  # complains before hours of measuring
     names = arguments.metrics or EVERY_METRIC
     text = TextSource(arguments.out, arguments.text_truth)
     unreadable = text.missing() if any(name in TEXT_METRICS for name in names) else None
@@ -234,7 +253,8 @@ def _rd(arguments: argparse.Namespace) -> int:
     found, notes = curves.curves(run.rows)
     for line in (*run.notes, *notes):
         _say(line)
-    _print(found, _anchor(arguments.anchor, found))
+    measured = [curve.codec for curve in found]
+    _print(found, _anchor(arguments.anchor if arguments.anchor in measured else None, measured))
     _draw(found, arguments.out)
     return FAILED if run.failures else FINE
 
@@ -264,10 +284,9 @@ def _draw(found: Sequence[Curve], folder: Path) -> list[Path]:
     return plots.draw(found, tables.metrics_of(found), folder / "plots") if found else []
 
 
-def _anchor(asked: str | None, found: Iterable[Curve]) -> str | None:
-    names = [curve.codec for curve in found]
+def _anchor(asked: str | None, names: Sequence[str]) -> str | None:
     if asked is not None and asked not in names:
-        msg = f"the anchor {asked} was not measured; choose of {', '.join(names)}"
+        msg = f"the anchor {asked} is not among the codecs; choose of {', '.join(names)}"
         raise OptionError(msg)
     return asked or next((name for name in ANCHORS if name in names), None)
 
@@ -304,7 +323,9 @@ def _report(arguments: argparse.Namespace) -> int:
     found, notes = curves.curves(run.rows)
     drawn = _draw(found, folder)
     lines = [*notes, *filter(None, (plots.missing_package(), curves.missing_package()))]
-    html = report.page(run, found, lines, _anchor(arguments.anchor, found), drawn, folder, text)
+    html = report.page(
+        run, found, lines, _anchor(arguments.anchor, [curve.codec for curve in found]), drawn, folder, text
+    )
     partial = folder / f"{REPORT}.part"
     partial.write_text(html, "utf-8")
     partial.replace(folder / REPORT)
