@@ -68,6 +68,25 @@ def test_the_interval_of_a_constant_factor_is_a_point_and_the_worst_picture_is_n
     assert found.per_image == 4
 
 
+def test_pictures_whose_own_curves_do_not_overlap_are_counted_beside_the_worst_one() -> None:
+    test = [
+        Row(
+            r.image,
+            r.codec,
+            r.quality,
+            r.bpp,
+            {"psnr": r.values["psnr"] - (20 if r.image == "image3" else 0)},
+        )
+        for r in rows("B", RATES, PSNR, images=8)
+    ]
+    found = compared(rows("A", RATES, PSNR, images=8), test)
+    assert (found.per_image, found.pictures) == (7, 8)
+    (line,) = tables.bd_remarks({("B", "psnr"): found})
+    assert line.endswith("; 1 of 8 pictures has no BD-rate of its own and may be worse")
+    everywhere = compared(rows("A", RATES, PSNR), rows("B", RATES, PSNR))
+    assert "no BD-rate" not in tables.bd_remarks({("B", "psnr"): everywhere})[0]
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

@@ -76,7 +76,8 @@ class Comparison:
     covers: tuple[float, float] = (math.nan, math.nan)  # values of the metric that both curves reach
     worst_image: str = ""
     worst_rate: float = math.nan
-    per_image: int = 0  # pictures that have a BD-rate of their own
+    pictures: int = 0  # that have the metric
+    per_image: int = 0  # of them, those that have a BD-rate of their own
 
 
 def curves(rows: Sequence[Row]) -> tuple[list[Curve], list[str]]:
@@ -153,6 +154,7 @@ def compare(anchor: Curve, test: Curve, metric: str) -> Comparison:
         covers=covers,
         worst_image=worst,
         worst_rate=alone.get(worst, math.nan),
+        pictures=len(shared),
         per_image=len(alone),
     )
 

@@ -110,6 +110,10 @@ def bd_remarks(found: dict[tuple[str, str], Comparison]) -> list[str]:
         line = f"{codec}, {title}: over {low} to {high}"
         if comparison.worst_image:
             line += f"; worst picture {comparison.worst_image} ({comparison.worst_rate:+.1f} %)"
+        lacking = comparison.pictures - comparison.per_image
+        if lacking:
+            have, own = ("has", "its") if lacking == 1 else ("have", "their")
+            line += f"; {lacking} of {comparison.pictures} pictures {have} no BD-rate of {own} own and may be worse"
         lines.append(line)
     return lines
 
