@@ -1,7 +1,8 @@
-"""Where originals go: the command line has the last word, whatever the settings' file says."""
+"""The command line has the last word, whatever the settings' file says: of where originals go, and of all else."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pico_library import places
 from pico_library.cli import main, parsers
 from pico_library.options import choice_of, settings_of
 from pico_library.settings import Mode
+from pico_library.watch.service import words_of
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +75,79 @@ def test_contradictions_in_the_settings_file_are_refused(
     places.config_file().write_text('[shrink]\nreplace = true\noutput = "/mirror"\n')
     assert main(["shrink", str(tmp_path)]) == 2
     assert f"{places.config_file()}: output and replace contradict" in capsys.readouterr().err
+
+
+def typed(command: str, *words: str, file: str) -> argparse.Namespace:
+    places.config_file().write_text(f"[{command}]\n{file}\n")
+    return parsers()[command].parse_args([*words])
+
+
+def test_quality_on_the_command_line_puts_a_size_in_the_file_aside() -> None:
+    file = 'target-size = "25%"'
+    assert settings_of(typed("shrink", "photos", file=file)).target_size is not None
+    settings = settings_of(typed("shrink", "photos", "--quality", "60", file=file))
+    assert (settings.quality, settings.target_size) == (60, None)
+    settings = settings_of(typed("shrink", "photos", "--target-size", "1MB", file="quality = 20"))
+    assert str(settings.target_size) == "1000000"
+
+
+def test_form_on_the_command_line_puts_another_in_the_file_aside() -> None:
+    for words, file, expected in [
+        (["--csv"], "json = true", (False, True, None)),
+        (["--json"], "csv = true", (True, False, None)),
+        (["--html", "x"], "json = true", (False, False, Path("x"))),
+        (["--csv"], 'html = "x"', (False, True, None)),
+        ([], "json = true", (True, False, None)),
+    ]:
+        arguments = typed("report", *words, file=file)
+        assert (arguments.json, arguments.csv, arguments.html) == expected
+    arguments = typed("shrink", "photos", "--csv", file="json = true")
+    assert (arguments.json, arguments.csv) == (False, True)
+
+
+def test_list_on_the_command_line_takes_the_place_of_that_in_the_file() -> None:
+    file = 'include = ["*.jpg"]\nexclude = ["a", "b"]'
+    arguments = typed("shrink", "photos", "--include", "*.png", "--include", "*.webp", file=file)
+    assert (arguments.include, arguments.exclude) == (["*.png", "*.webp"], ["a", "b"])
+    assert typed("shrink", "photos", file=file).include == ["*.jpg"], "nothing sticks"
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("shrink", "keep-extras"),
+        ("shrink", "wait"),
+        ("watch", "quiet"),
+        ("watch", "poll"),
+        ("watch", "on-battery"),
+    ],
+)
+def test_what_the_file_turns_on_the_command_line_turns_off(command: str, name: str) -> None:
+    for words, file, expected in [
+        ([], "", False),
+        ([f"--{name}"], "", True),
+        ([], f"{name} = true", True),
+        ([f"--no-{name}"], f"{name} = true", False),
+        ([f"--{name}"], f"{name} = false", True),
+    ]:
+        arguments = typed(command, "photos", *words, file=file)
+        assert getattr(arguments, name.replace("-", "_")) is expected
+
+
+def test_home_is_found_in_the_file_where_no_shell_puts_it_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert typed("shrink", "photos", file='output = "~/small"').output == tmp_path / "small"
+    assert typed("watch", "photos", file='archive = "~/old"').archive == tmp_path / "old"
+    assert typed("restore", "photos", "--output=~/back", file="").output == tmp_path / "back"
+    assert typed("verify", "photos", "--against=~nobody-here/x", file="").against == Path("~nobody-here/x")
+
+
+def test_service_is_given_what_was_typed_against_the_file() -> None:
+    file = 'target-size = "25%"\nquiet = true\non-battery = true'
+    arguments = typed("watch", "/photos", "--quality", "60", "--no-quiet", file=file)
+    words = words_of(parsers()["watch"], arguments, ("paths",))
+    assert words == ["--quality=60", "--no-quiet", "/photos"]
+    again = parsers()["watch"].parse_args(words)
+    assert (again.target_size, again.quiet, again.on_battery) == (None, False, True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pico_core.errors import OptionError
+from pico_library.arguments import Flag, Instead, Listed, path_of
 from pico_library.config import ConfigError
 from pico_library.places import config_file
 from pico_library.scan import Choice
@@ -23,6 +24,7 @@ from pico_library.settings import (
 )
 
 T = TypeVar("T")
+Group: TypeAlias = "argparse._ArgumentGroup | argparse._MutuallyExclusiveGroup"
 
 
 _MODES = {
@@ -34,7 +36,7 @@ _MODES = {
 }
 
 
-def add_where(command: argparse.ArgumentParser, place: Callable[[str], Path] = Path) -> None:
+def add_where(command: argparse.ArgumentParser, place: Callable[[str], Path] = path_of) -> None:
     """Where .pico files and originals go; `place` makes the output folder of its name."""
     where = command.add_argument_group("where .pico files and originals go (default: --beside)")
 
@@ -45,7 +47,7 @@ def add_where(command: argparse.ArgumentParser, place: Callable[[str], Path] = P
     add("--beside", "write beside the originals, which stay")
     add("--output", "write to DIR, in the same subfolders", place)
     add("--replace", "move originals to the Trash, once verified")
-    add("--archive", "move originals to DIR, once verified", Path)
+    add("--archive", "move originals to DIR, once verified", path_of)
     add("--delete-originals", "remove originals for good, once verified")
 
 
@@ -80,6 +82,8 @@ def add_look(command: argparse.ArgumentParser) -> None:
     rate = look.add_mutually_exclusive_group()
     rate.add_argument(
         "--quality",
+        action=Instead,
+        aside={"target_size": None},
         type=_quality,
         default=DEFAULT_QUALITY,
         metavar="N",
@@ -105,16 +109,14 @@ def add_look(command: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"LPIPS that the worst crop may have, before quality is raised (default {DEFAULT_DIFFERENCE})",
     )
-    look.add_argument(
-        "--keep-extras", action="store_true", help="carry videos, gain maps ... in the .pico file"
-    )
+    look.add_argument("--keep-extras", action=Flag, help="carry videos, gain maps ... in the .pico file")
 
 
 def add_which(command: argparse.ArgumentParser) -> None:
     """Which files are taken."""
     which = command.add_argument_group("which files")
-    which.add_argument("--include", action="append", metavar="PATTERN", help="only these, as in '*.jpg'")
-    which.add_argument("--exclude", action="append", metavar="PATTERN", help="not these files and folders")
+    which.add_argument("--include", action=Listed, metavar="PATTERN", help="only these, as in '*.jpg'")
+    which.add_argument("--exclude", action=Listed, metavar="PATTERN", help="not these files and folders")
 
 
 def add_load(group: argparse._ArgumentGroup, jobs: int = 2) -> None:
@@ -124,6 +126,13 @@ def add_load(group: argparse._ArgumentGroup, jobs: int = 2) -> None:
     )
     group.add_argument(
         "--max-memory", type=by(parse_size), metavar="SIZE", help="as in 2GB: bounds what is at work"
+    )
+
+
+def add_form(group: Group, name: str, about: str, **aside: Any) -> None:
+    """A form in which to print; `aside` are the others, and what they are without it."""
+    group.add_argument(
+        f"--{name}", action=Instead, aside=aside, nargs=0, const=True, default=False, help=about
     )
 
 

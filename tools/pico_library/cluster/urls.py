@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from pico_core.errors import OptionError
+from pico_library.arguments import path_of
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _FOLDED = re.compile(r"\A(s3):/(?!/)(.*)", re.DOTALL)  # what a path makes of it
@@ -58,7 +59,7 @@ def location(text: str) -> Path:
     """The place that a text names: a path, `file://` and a path, or a URL. Raises OptionError."""
     found = _URL.match(text) or _FOLDED.match(text)
     if found is None:
-        return Path(text)
+        return path_of(text)
     scheme = found[1].lower()
     if scheme == "file":
         machine, slash, path = found[2].partition("/")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from pico_codec.files import OutputError, check_output, write_whole
 from pico_library import places
+from pico_library.arguments import Instead, path_of
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, print_exactly, printable
 from pico_library.journal import Journal
+from pico_library.options import add_form
 from pico_library.report.facts import Report, as_csv, as_json, gather
 from pico_library.table import reasons_table, savings_table
 
@@ -24,9 +26,16 @@ def add(command: argparse.ArgumentParser) -> None:
         "number", metavar="RUN", type=int, nargs="?", help="the number of a run (default: all photos)"
     )
     form = command.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON")
-    form.add_argument("--csv", action="store_true", help="print a line for each photo as CSV")
-    form.add_argument("--html", type=Path, metavar="FILE", help="write a web page")
+    add_form(form, "json", "print JSON", csv=False, html=None)
+    add_form(form, "csv", "print a line for each photo as CSV", json=False, html=None)
+    form.add_argument(
+        "--html",
+        action=Instead,
+        aside={"json": False, "csv": False},
+        type=path_of,
+        metavar="FILE",
+        help="write a web page",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pico_codec.cli import explain
 from pico_codec.source import FILE_ERRORS
+from pico_library.arguments import path_of
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
 
 DESCRIPTION = """Write the picture of every .pico file again, as JPEG, PNG or WebP, with all its metadata, its date and
@@ -20,7 +21,7 @@ def add(command: argparse.ArgumentParser) -> None:
         "paths", metavar="PATH", type=Path, nargs="+", help=".pico files, and folders of them"
     )
     command.add_argument("--format", choices=("jpg", "png", "webp"), help="default: what the file was before")
-    command.add_argument("--output", type=Path, metavar="DIR", help="write to DIR, in the same subfolders")
+    command.add_argument("--output", type=path_of, metavar="DIR", help="write to DIR, in the same subfolders")
 
 
 def run(arguments: argparse.Namespace) -> int:

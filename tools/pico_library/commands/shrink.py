@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from pico_library.arguments import Flag
 from pico_library.cluster.request import DASK, LOCAL, objection
 from pico_library.cluster.urls import location
 from pico_library.console import (
@@ -28,7 +29,16 @@ from pico_library.console import (
     printable,
 )
 from pico_library.journal import Original, Outcome, Record
-from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
+from pico_library.options import (
+    add_form,
+    add_load,
+    add_look,
+    add_where,
+    add_which,
+    by,
+    choice_of,
+    settings_of,
+)
 from pico_library.plan import Plan
 from pico_library.settings import Mode, Settings
 from pico_library.table import reasons_table, savings_table, size
@@ -63,11 +73,11 @@ def add(command: argparse.ArgumentParser) -> None:
         help="local: processes of this machine (default); dask: the workers of a cluster",
     )
     how.add_argument("--scheduler", metavar="ADDRESS", help="the dask scheduler, as in tcp://host:8786")
-    how.add_argument("--wait", action="store_true", help="if another run is at work, wait for its end")
+    how.add_argument("--wait", action=Flag, help="if another run is at work, wait for its end")
     how.add_argument("--yes", action="store_true", help="do not ask before originals are moved")
     output = how.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print the result as JSON")
-    output.add_argument("--csv", action="store_true", help="print a line for each file as CSV")
+    add_form(output, "json", "print the result as JSON", csv=False)
+    add_form(output, "csv", "print a line for each file as CSV", json=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pico_codec.source import FILE_ERRORS
 from pico_library import places
+from pico_library.arguments import path_of
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
 
 DESCRIPTION = """Check .pico files: every checksum, that every tile decodes and, where the journal knows a file, that
@@ -19,7 +20,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "paths", metavar="PATH", type=Path, nargs="+", help=".pico files, and folders of them"
     )
-    command.add_argument("--against", type=Path, metavar="DIR", help="compare with the originals in DIR")
+    command.add_argument("--against", type=path_of, metavar="DIR", help="compare with the originals in DIR")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pico_core.errors import OptionError
+from pico_library.arguments import Flag
 from pico_library.console import FINE, NOTHING, USAGE, complain, printable
 from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
 from pico_library.settings import Mode, Settings
@@ -46,8 +47,8 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="on network disks, look for changes (default 1min)",
     )
-    when.add_argument("--poll", action="store_true", help="look for changes on every disk, network or not")
-    when.add_argument("--on-battery", action="store_true", help="do not pause while on battery")
+    when.add_argument("--poll", action=Flag, help="look for changes on every disk, network or not")
+    when.add_argument("--on-battery", action=Flag, help="do not pause while on battery")
     when.add_argument(
         "--idle",
         type=time,
@@ -61,7 +62,7 @@ def add(command: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--priority", choices=("low", "normal"), default="low", help="low (default): let others go first"
     )
-    how.add_argument("--quiet", action="store_true", help="tell only what goes wrong")
+    how.add_argument("--quiet", action=Flag, help="tell only what goes wrong")
     how.add_argument("--yes", action="store_true", help="do not ask before originals are moved")
     service = command.add_argument_group("as a service (systemd on Linux, launchd on macOS)")
     change = service.add_mutually_exclusive_group()

@@ -161,13 +161,16 @@ def words_of(
     A service starts in another folder. What the settings' file says it reads for itself, at every start.
     """
     words = []
+    given = getattr(arguments, "given", ())
     for action in command._actions:
         value = getattr(arguments, action.dest, None)
-        if not action.option_strings or action.dest in left_out or value is None or value == action.default:
+        if not action.option_strings or action.dest in left_out or value is None:
             continue
-        name = action.option_strings[-1]
+        if value == action.default and action.dest not in given:
+            continue
+        name = action.option_strings[0]
         if action.nargs == 0:
-            words.append(name)
+            words.append(name if value else action.option_strings[-1])
             continue
         for item in value if isinstance(value, list) else [value]:
             # In one word: a value may begin with a dash.
