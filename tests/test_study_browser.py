@@ -332,6 +332,31 @@ def test_two_tabs_of_one_rater_answer_every_trial_once(context: Any, server: Ser
     assert one.complaints == other.complaints == []
 
 
+@pytest.mark.parametrize("touch", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(320, 568), (568, 320), (683, 325)])
+def test_every_button_is_on_the_smallest_screens_and_at_a_zoom_of_400_percent(
+    browser: Any, server: Server, width: int, height: int, touch: bool
+) -> None:
+    screen = browser.new_context(
+        viewport={"width": width, "height": height}, has_touch=touch, is_mobile=touch
+    )
+    rater = Rater(screen, server, after_checks(server))
+    rater.go_on("Comparison 1 of 8")
+    rater.page.keyboard.press("s")
+    rater.page.get_by_role("slider").wait_for()
+    boxes = rater.page.evaluate(
+        "[...document.querySelectorAll('#viewer button, #slider, #stage, #question, #count')]"
+        ".filter(e => e.offsetParent && !e.closest('dialog')).map(e => e.getBoundingClientRect())"
+        ".map(b => [b.left, b.top, b.right, b.bottom])"
+    )
+    assert len(boxes) == 7 + 4
+    assert all(0 <= b[0] < b[2] <= width and 0 <= b[1] < b[3] <= height for b in boxes)
+    assert rater.page.evaluate("document.getElementById('stage').clientHeight") >= 100
+    named = rater.page.get_by_role("group", name="The picture. Shift and an arrow key")
+    assert named.is_visible()
+    screen.close()
+
+
 @pytest.mark.parametrize(
     ("ratio", "scale"),
     [
