@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -231,3 +232,19 @@ def test_table_never_sends_control_characters_to_the_terminal() -> None:
 )
 def test_sizes_are_readable(count: int, text: str) -> None:
     assert size(count) == text
+
+
+def test_progress_is_one_calm_line_from_its_first_moment(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert main(["shrink", str(library), "--yes"]) == 0
+    assert isinstance(sys.stderr, Terminal)
+    drawn = [line.strip() for line in sys.stderr.getvalue().split("\r") if line.strip()]
+    assert "\n" not in sys.stderr.getvalue()
+    assert drawn[0].endswith("0 of 2 photos, 0 B saved, ? left")
+    assert " kB saved, " in drawn[-1]

@@ -162,8 +162,9 @@ def _work(results: Any, summary: Summary) -> None:
     total = len(summary.plan.photos)
     saved = 0
     shape = "{percentage:3.0f} % |{bar:24}| {n_fmt} of {total_fmt} photos{postfix} saved, {remaining} left"
-    with tqdm(total=total, bar_format=shape, disable=None, leave=False, dynamic_ncols=True) as progress:
-        progress.set_postfix_str(size(0), refresh=False)
+    with tqdm(
+        total=total, bar_format=shape, postfix=size(0), disable=None, leave=False, dynamic_ncols=True
+    ) as progress:
         for result in results:
             summary.records.append(result.record)
             record = result.record
