@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,35 @@ def test_sizes_and_runs_that_make_no_sense_are_refused(
     with pytest.raises(SystemExit, match="2"):
         main(wrong)
     assert f"pico-bench speed: error: argument {wrong[0]}: '{wrong[1]}' is not" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    "whole_group", [True, False], ids=["Ctrl-C in a terminal", "a signal to the command"]
+)
+def test_ctrl_c_ends_the_measurement_without_a_traceback(tmp_path: Path, whole_group: bool) -> None:
+    words = [sys.executable, "-c", "import sys; from pico_bench.cli import main; sys.exit(main())", "speed"]
+    run = subprocess.Popen(
+        [*words, "--megapixels", "4"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("pico-speed-*/encoded.*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (os.killpg if whole_group else os.kill)(run.pid, signal.SIGINT)
+        output, errors = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    assert output == ""
+    assert list(tmp_path.glob("pico-speed-*")) == []
 
 
 def test_the_command_itself_adds_nothing_to_the_peaks_of_memory(samples: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from pico_bench.originals import find_originals
 from pico_bench.reconstructions import Reconstructions
 from pico_bench.store import Store
 from pico_bench.text_source import TextSource
-from pico_codec.program import FAILED, FINE, Program, say
+from pico_codec.program import FAILED, FINE, INTERRUPTED, Program, say
 from pico_core.errors import OptionError
 from pico_core.tiling import Box
 from pico_metrics.catalogue import EVERY_METRIC, TEXT_METRICS
@@ -53,11 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _speed(arguments: Sequence[str]) -> int:
     """Run the measurement in a small process: the peaks of its children count from its own memory."""
     with subprocess.Popen([sys.executable, "-m", "pico_bench.speed", *arguments]) as measurement:
-        while True:
-            try:
-                return measurement.wait()
-            except KeyboardInterrupt:  # reaches the measurement as well, which then ends
-                continue
+        try:
+            return measurement.wait()
+        except KeyboardInterrupt:
+            try:  # Ctrl-C reaches the measurement as well, a signal to this process alone does not
+                measurement.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                interrupt = signal.SIGTERM if sys.platform == "win32" else signal.SIGINT
+                measurement.send_signal(interrupt)
+                measurement.wait()
+            return INTERRUPTED
 
 
 def _program() -> Program:
