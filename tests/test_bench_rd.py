@@ -150,6 +150,34 @@ SAVE = (
 )
 
 
+ENCODE = '[a]\nencode = "x {input} {output} {quality}"\nextension = ".x"\n'
+
+
+def test_the_example_of_the_documentation_describes_two_codecs(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md").read_text("utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    recipe = tmp_path / "codecs.toml"
+    recipe.write_text(example)
+    first, second = read_commands(recipe)
+    assert (first.name, second.name) == ("jpegli", "JPEG XL, cjxl")
+    assert first.ladder == ("20", "40", "60", "80")
+    assert second.decode_command == "djxl {input} {output}"
+
+
+def test_a_changed_script_is_another_codec_to_the_cache(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, script = tmp_path / "codecs.toml", tmp_path / "encoder.py"
+    script.write_text(SAVE.replace("; ", "\n"))
+    words = f"{sys.executable} {script} {{input}} {{output}} {{quality}}"
+    recipe.write_text(f"[own]\nencode = {json.dumps(words)}\nextension = '.jpg'\nqualities = [30, 60, 90]")
+    more = ("--metrics", "psnr", "--only", "p0", "--commands", recipe)
+    for change, new in (("", "12 new numbers"), ("", "0 new numbers"), ("# changed", "6 new numbers")):
+        script.write_text(script.read_text() + change)
+        assert rd(folder, tmp_path / "out", *more) == 0
+        assert new in capsys.readouterr().out
+
+
 def test_a_command_template_is_the_codec_that_it_runs(folder: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "codecs.toml"
     recipe.write_text(toml("by command", SAVE).replace("[by command]", '["by command"]'))
@@ -214,6 +242,15 @@ def test_a_command_that_is_not_installed_is_left_out_in_one_line(
         (
             '[a]\nencode = "x {input} {output} {quality}"\nextension = ".x"\nqualities = [1]\nspeed = 3',
             "may have",
+        ),
+        (f"{ENCODE}qualities = 5", "qualities of [a] must be a list"),
+        (f"{ENCODE}qualities = []", "qualities of [a] must be a list"),
+        (f'{ENCODE}qualities = "abc"', "qualities of [a] must be a list"),
+        (f"{ENCODE}qualities = [1, 1]", "qualities of [a] must be a list"),
+        (f'{ENCODE}qualities = [1]\ninput = ".nonsense"', "Pillow writes no .nonsense"),
+        (
+            '[a]\nencode = "x \\"{input} {output} {quality}"\nextension = ".x"\nqualities = [1]',
+            "encode of [a] cannot be split into words",
         ),
     ],
 )

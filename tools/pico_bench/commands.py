@@ -49,9 +49,9 @@ class CommandCodec(FileCodec):
         return None
 
     def identity(self, original: Original, quality: str) -> Mapping[str, str]:
-        """The command lines and hashes of the programs they start."""
+        """The command lines, and hashes of the programs they start and of the files they name, such as scripts."""
         templates = [t for t in (self.encode_command, self.decode_command) if t is not None]
-        programs = {f"program {i}": hash_of_program(shlex.split(t)[0]) for i, t in enumerate(templates)}
+        programs = {f"program {i}": _hash_of_command(template) for i, template in enumerate(templates)}
         commands = {f"command {i}": template for i, template in enumerate(templates)}
         return {"codec": self.name, "quality": quality, "fed": self.input_extension, **commands, **programs}
 
@@ -106,14 +106,38 @@ def _command(path: Path, name: str, table: object) -> CommandCodec:
         if absent:
             msg = f"{path}: {key} of [{name}] has no {' and no '.join(absent)}"
             raise OptionError(msg)
+        _check_words(path, name, key, str(table.get(key, "x")))
+    fed = str(table.get("input", ".png"))
+    if Image.registered_extensions().get(fed.lower()) not in Image.SAVE:
+        msg = f"{path}: input of [{name}]: Pillow writes no {fed}; .png, .ppm and .bmp will do"
+        raise OptionError(msg)
     return CommandCodec(
         name=name,
         encode_command=str(table["encode"]),
-        ladder=tuple(str(quality) for quality in table["qualities"]),
+        ladder=_ladder(path, name, table["qualities"]),
         extension=str(table["extension"]),
-        input_extension=str(table.get("input", ".png")),
+        input_extension=fed,
         decode_command=None if "decode" not in table else str(table["decode"]),
     )
+
+
+def _check_words(path: Path, name: str, key: str, template: str) -> None:
+    try:
+        words = shlex.split(template)
+    except ValueError as error:
+        msg = f"{path}: {key} of [{name}] cannot be split into words: {error}"
+        raise OptionError(msg) from error
+    if "{" in words[0]:
+        msg = f"{path}: {key} of [{name}] must begin with a program"
+        raise OptionError(msg)
+
+
+def _ladder(path: Path, name: str, listed: object) -> tuple[str, ...]:
+    ladder = tuple(str(quality) for quality in listed) if isinstance(listed, list) else ()
+    if not ladder or len(set(ladder)) < len(ladder):
+        msg = f"{path}: qualities of [{name}] must be a list of different qualities, such as [20, 40, 60]"
+        raise OptionError(msg)
+    return ladder
 
 
 def run(name: str, template: str, **values: object) -> None:
@@ -141,11 +165,22 @@ def _read(name: str, path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _hash_of_command(template: str) -> str:
+    program, *words = shlex.split(template)
+    named = [Path(word) for word in words if Path(word).is_file()]
+    return "-".join([hash_of_program(program), *(hash_of_file(path) for path in named)])
+
+
+def hash_of_file(path: Path) -> str:
+    """Short hash of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 @cache
 def hash_of_program(program: str) -> str:
     """Short hash of the executable that a command name stands for."""
     found = shutil.which(program)
-    return hashlib.sha256(Path(found).read_bytes()).hexdigest()[:16] if found else "missing"
+    return hash_of_file(Path(found)) if found else "missing"
 
 
 class VvcCodec(FileCodec):
