@@ -459,6 +459,7 @@ def test_catalogue_tells_of_files_while_it_looks(tmp_path: Path) -> None:
     content = pillow_pico.to_bytes(drawing((90, 60)), lossless=True)
     for number in range(30):
         (tmp_path / f"{number:02}.pico").write_bytes(content)
+    os.mkfifo(tmp_path / "000.pico")
     catalogue = Catalogue([tmp_path, tmp_path / "00.pico"])
     catalogue.start()
     found: list[Entry] = []

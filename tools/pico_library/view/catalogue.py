@@ -90,6 +90,8 @@ class Catalogue:
                 is_root = path in self._given or real in self.roots
                 if real in seen or (real != path and not is_root):
                     continue
+                if not real.is_file():
+                    continue  # it went away meanwhile, or is a pipe, which would be waited for
                 seen.add(real)
                 self._add(real, base)
         finally:
