@@ -485,6 +485,22 @@ def test_each_codec_takes_its_best_quality_within_the_bytes(folder: Path) -> Non
     assert crops.fit(codec, original, 10).quality == "1"
 
 
+def test_crops_of_a_failing_codec_or_a_damaged_picture_cost_only_themselves(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], published: Path
+) -> None:
+    recipe = tmp_path / "codecs.toml"
+    recipe.write_text(toml("broken", 'raise SystemExit("no such mood")'))
+    (folder / "p0.png").write_bytes(b"no picture")
+    words = ["crops", str(folder), "--out", str(tmp_path / "out"), "--bpp", "2", "--codec", "jpeg"]
+    assert main([*words, "--side", "48", "--commands", str(recipe)]) == 1
+    said = capsys.readouterr()
+    assert "broken on p1" in said.err
+    assert "p0.png cannot be read as a picture" in said.err
+    assert sorted(path.name for path in (tmp_path / "out/crops").iterdir()) == ["p1.png", "p2.png"]
+    assert main([*words, "--side", "48", "--only", "p2", "--reconstructions", str(published)]) == 0
+    assert "it does not have this picture" in capsys.readouterr().err
+
+
 def test_crops_lie_side_by_side_and_a_box_outside_is_refused(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     common = ["crops", str(folder), "--only", "p0", "--out", str(out), "--codec", "jpeg", "--codec", "webp"]

@@ -18,12 +18,12 @@ from pico_bench.codecs import PICO, PILLOW_CODECS, Codec, PicoCodec
 from pico_bench.commands import VvcCodec, read_commands
 from pico_bench.curves import Curve
 from pico_bench.mozjpeg import MozjpegCodec
-from pico_bench.originals import find_originals
+from pico_bench.originals import Original, find_originals
 from pico_bench.reconstructions import Reconstructions
 from pico_bench.store import Store
 from pico_bench.text_source import TextSource
 from pico_codec.program import FAILED, FINE, INTERRUPTED, Program, say
-from pico_core.errors import OptionError
+from pico_core.errors import OptionError, PicoError
 from pico_core.tiling import Box
 from pico_metrics.catalogue import EVERY_METRIC, TEXT_METRICS
 
@@ -299,22 +299,33 @@ def _anchor(asked: str | None, names: Sequence[str]) -> str | None:
 
 def _crops(arguments: argparse.Namespace) -> int:
     originals = find_originals(arguments.folder, arguments.only)
-    codecs, failures = codecs_of(arguments)
+    codecs, left_out = codecs_of(arguments)
+    look = arguments.box, arguments.side, arguments.zoom
+    failures: list[str] = []
     for original in originals:
-        pixels = original.pixels
-        if arguments.bpp is not None:
-            size = arguments.bpp * pixels.shape[0] * pixels.shape[1] / 8
-        else:
-            size = PicoCodec().code(original, arguments.quality).size
-        sheet, box, notes = crops.side_by_side(
-            original, codecs, size, arguments.box, arguments.side, arguments.zoom
-        )
-        path = crops.save_sheet(sheet, arguments.out, original.name)
-        print(f"{path}: {size:,.0f} bytes, crop {','.join(map(str, box))}")
-        failures += notes
-    for line in failures:
+        try:
+            size = _bytes_for(arguments, original)
+            sheet = crops.side_by_side(original, codecs, size, *look)
+        except OptionError:
+            raise
+        except PicoError as error:  # this picture only
+            failures.append(str(error))
+            continue
+        path = crops.save_sheet(sheet.image, arguments.out, original.name)
+        print(f"{path}: {size:,.0f} bytes, crop {','.join(map(str, sheet.box))}")
+        left_out += sheet.notes
+        failures += sheet.failures
+    for line in (*left_out, *failures):
         _say(line)
-    return FINE
+    return FAILED if failures else FINE
+
+
+def _bytes_for(arguments: argparse.Namespace, original: Original) -> float:
+    """As many as --bpp allows, or as the .pico file has."""
+    if arguments.bpp is None:
+        return PicoCodec().code(original, arguments.quality).size
+    height, width = original.pixels.shape[:2]
+    return float(arguments.bpp * height * width / 8)
 
 
 def _report(arguments: argparse.Namespace) -> int:

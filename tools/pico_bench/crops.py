@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pico_bench.codecs import Codec, Coded, FileCodec, PillowCodec
+from pico_bench.codecs import Codec, CodecFailedError, Coded, FileCodec, PillowCodec
 from pico_bench.commands import CommandCodec, VvcCodec
 from pico_bench.mozjpeg import MozjpegCodec
 from pico_bench.originals import Original
@@ -31,6 +31,16 @@ class Choice:
     coded: Coded
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """Crops side by side, the box they show, and lines about codecs without a crop: left out, or failed."""
+
+    image: Image.Image
+    box: Box
+    notes: Sequence[str]
+    failures: Sequence[str]
+
+
 def side_by_side(
     original: Original,
     codecs: Sequence[Codec],
@@ -38,29 +48,33 @@ def side_by_side(
     box: Box | None = None,
     side: int = 256,
     zoom: int = 2,
-) -> tuple[Image.Image, Box, list[str]]:
-    """A sheet of crops, the box they show, and lines about codecs that have nothing to show.
+) -> Sheet:
+    """A sheet of crops at nearly equal bytes.
 
     Each codec takes its best quality whose file has at most `size` bytes, or its smallest file. Without a `box`
     the sheet shows the square of `side` pixels where the first codec is worst by LPIPS (Alex).
     Raises OptionError for a box that leaves the picture.
     """
-    choices, notes = [], []
+    choices, notes, failures = [], [], []
     for codec in codecs:
         try:
             choices.append(fit(codec, original, size))
-        except PicoError as error:
+        except OptionError as error:
             notes.append(f"{codec.name} on {original.name}: {error}")
+        except PicoError as error:
+            failures.append(f"{codec.name} on {original.name}: {error}")
     if box is None and choices:
         pair = original.pixels, choices[0].coded.pixels
         box = worst_crop(lpips_map(*pair, "alex"), original.pixels.shape[:2], side).box
     height, width = original.pixels.shape[:2]
-    if box is None or not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
-        msg = f"the crop {tuple(box or ())} is empty or leaves {original.name} of {width}x{height} pixels"
+    if box is None:
+        raise CodecFailedError("; ".join([*failures, *notes]))
+    if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
+        msg = f"the crop {tuple(box)} is empty or leaves {original.name} of {width}x{height} pixels"
         raise OptionError(msg)
     panels = [_panel(original.pixels, box, zoom, "original", f"{original.name}, {width}x{height}")]
     panels += [_panel(c.coded.pixels, box, zoom, *_captions(c, original, size)) for c in choices]
-    return _sheet(panels), box, notes
+    return Sheet(_sheet(panels), box, notes, failures)
 
 
 def fit(codec: Codec, original: Original, size: float) -> Choice:
