@@ -6,6 +6,7 @@ import json
 import socket
 import sqlite3
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from study_samples import Client, Reply, Server, study
 
-from pico_study.cli import main
+from pico_study.cli import links, main
 from pico_study.database import DATABASE, PICTURES, Settings, StudyError, writing
 from pico_study.server import PAGE_HEADER, RATER_HEADER
 from pico_study.sessions import Sessions
@@ -403,6 +404,31 @@ def test_serving_to_a_network_prints_a_link_with_the_key(folder: Path) -> None:
         key = Sessions(folder).access_key
         assert f":{server.port}/?key={key}" in lines[1]
         assert server.client.get("/").status == 401
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "link"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8123/"),
+        ("localhost", "http://localhost:8123/"),
+        ("::1", "http://[::1]:8123/"),
+    ],
+)
+def test_the_link_for_this_machine_is_of_the_address_that_listens(host: str, link: str) -> None:
+    (line,) = links(Namespace(host=host, port=8123, name=[]), None)
+    assert line == f"open {link} in a browser on this machine; Ctrl-C ends"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6 beside IPv4")
+def test_all_addresses_of_both_kinds_are_served_at_once(folder: Path) -> None:
+    server = Server(folder, "--host", "::")
+    try:
+        assert server.client.get("/").status == 401  # by 127.0.0.1
+        with socket.create_connection(("::1", server.port), timeout=10) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\nHost: [::1]\r\n\r\n")
+            assert b" 401 " in connection.recv(100)
     finally:
         server.stop()
 

@@ -241,7 +241,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         msg = f"serving needs Uvicorn: {INSTALL}"
         raise OptionError(msg) from error
     listening = _listening(arguments.host, arguments.port)
-    for line in _links(arguments, sessions.access_key if is_open else None):
+    for line in links(arguments, sessions.access_key if is_open else None):
         print(line, flush=True)
     config = uvicorn.Config(
         app,
@@ -260,19 +260,20 @@ def _listening(host: str, port: int) -> socket.socket:
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family, dualstack_ipv6=both)
     except OSError as error:
         msg = f"cannot listen on {host}:{port}: {error.strerror}; choose another --port, or another --host"
         raise OptionError(msg) from error
 
 
-def _links(arguments: argparse.Namespace, key: str | None) -> list[str]:
+def links(arguments: argparse.Namespace, key: str | None) -> list[str]:
     """What to tell raters."""
     import socket
 
     if key is None:
-        return [f"open http://127.0.0.1:{arguments.port}/ in a browser on this machine; Ctrl-C ends"]
+        return [f"open {_address(arguments.host, arguments.port)} in a browser on this machine; Ctrl-C ends"]
     hosts = list(arguments.name)
     if arguments.host in ("0.0.0.0", "::"):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -283,11 +284,14 @@ def _links(arguments: argparse.Namespace, key: str | None) -> list[str]:
                 hosts.append("ADDRESS-OF-THIS-MACHINE")
     else:
         hosts.append(arguments.host)
-    links = [f"http://{f'[{host}]' if ':' in host else host}:{arguments.port}/?key={key}" for host in hosts]
     return [
         "send raters this link; whoever has it can take part. It is not encrypted: use a network you trust.",
-        *links,
+        *(f"{_address(host, arguments.port)}?key={key}" for host in hosts),
     ]
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _results(arguments: argparse.Namespace) -> int:
