@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +40,18 @@ def library(tmp_path: Path) -> Path:
 
 def archive(library: Path) -> list[str]:
     return ["shrink", str(library), "--archive", str(library.parent / "archive")]
+
+
+def other_disk(folder: Path) -> Callable[[Path, Path], None]:
+    """`os.link`, with everything outside a folder on another disk than what is in it."""
+    link = os.link
+
+    def linked(source: Path, target: Path) -> None:
+        if Path(source).is_relative_to(folder) != Path(target).is_relative_to(folder):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        link(source, target)
+
+    return linked
 
 
 @pytest.mark.parametrize("command", ["verify", "restore"])
@@ -114,14 +128,68 @@ def test_undo_leaves_no_litter_of_one_that_was_killed_while_it_copied(library: P
     assert sorted(path.name for path in library.iterdir()) == ["0.png", "1.png"]
 
 
+@pytest.mark.parametrize("mode", ["link", "copy"])
+def test_original_that_cannot_leave_its_folder_has_one_place_and_leaves_in_the_next_run(
+    mode: str,
+    library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A folder that one may read, but not take from: the archive must not keep a second name or a copy."""
+    assert main(["shrink", str(library)]) == 0
+    with monkeypatch.context() as patch:
+        unlink = Path.unlink
+
+        def refuse(self: Path, missing_ok: bool = False) -> None:
+            if self.suffix == ".png" and self.parent == library:
+                raise PermissionError(13, "Permission denied")
+            unlink(self, missing_ok)
+
+        patch.setattr(Path, "unlink", refuse)
+        if mode == "copy":
+            patch.setattr(os, "link", other_disk(library))
+        assert main(archive(library)) == 1
+    assert "0.png: its original cannot be moved to" in capsys.readouterr().err
+    assert not [path for path in (tmp_path / "archive").rglob("*") if path.is_file()]
+    assert main(archive(library)) == 0
+    assert sorted(path.name for path in library.iterdir()) == ["0.png.pico", "1.png.pico"]
+    assert sorted(path.name for path in (tmp_path / "archive").rglob("*.png")) == ["0.png", "1.png"]
+
+
+def test_originals_come_back_from_an_archive_that_is_read_only(
+    library: Path, disk_of: Callable[[int], Path]
+) -> None:
+    disk = disk_of(512)
+    before = {path.name: path.read_bytes() for path in library.iterdir()}
+    assert main(["shrink", str(library), "--archive", str(disk / "archive")]) == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    assert main(["undo", "1"]) == 0
+    assert {path.name: path.read_bytes() for path in library.iterdir()} == before
+
+
+def test_photo_that_may_not_be_read_says_what_to_do(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opening = os.open
+
+    def refuse(path: Path, *how: int) -> int:
+        if Path(path).name == "0.png":
+            raise PermissionError(13, "Permission denied")
+        return opening(path, *how)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert main(["shrink", str(library)]) == 1
+    assert "0.png: cannot be read (Permission denied); see that you may read it" in capsys.readouterr().err
+    assert (library / "1.png.pico").exists()
+
+
 def test_original_that_cannot_come_back_says_what_to_do(
     library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(archive(library)) == 0
     monkeypatch.setenv("PICO_LIBRARY_FAULT", "copied=ENOSPC")
-    monkeypatch.setattr(
-        os, "link", lambda *_: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link"))
-    )
+    monkeypatch.setattr(os, "link", other_disk(library))
     assert main(["undo", "1"]) == 1
     assert "(No space left on device); see that its folder has room" in capsys.readouterr().err
     monkeypatch.undo()

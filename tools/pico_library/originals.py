@@ -97,15 +97,23 @@ def bring_back(where: Path, path: Path, kind: Original) -> None:
     """Move an original from the Trash or the archive back to its place, which must be free. Raises OriginalError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _move(where, path)
+        _name_or_copy(where, path)
     except OSError as error:
         msg = (
             f"cannot be moved back from {where} ({error.strerror or error}); "
             "see that its folder has room and may be written to, and run undo again"
         )
         raise OriginalError(msg) from error
-    if kind is Original.TRASHED:
-        (where.parent.parent / "info" / f"{where.name}.trashinfo").unlink(missing_ok=True)
+    remove_second(where, kind)
+
+
+def remove_second(where: Path, kind: Original) -> None:
+    """Remove what lies in the Trash or the archive of an original that is back; it stays where that is read-only."""
+    with contextlib.suppress(OSError):
+        where.unlink()
+        sync_folder(where.parent)
+        if kind is Original.TRASHED:
+            (where.parent.parent / "info" / f"{where.name}.trashinfo").unlink()
 
 
 def free_name(archive: Path, path: Path) -> Path:
@@ -209,7 +217,23 @@ def take_over(source: Path, target: Path, status: os.stat_result) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename, never over another file; or copy to another disk, compare, and only then remove."""
+    """Rename, never over another file; or copy to another disk, compare, and only then remove.
+
+    A file that cannot be removed from its place has only this one afterwards, too.
+    """
+    _name_or_copy(source, target)
+    try:
+        source.unlink()
+    except OSError:
+        if os.path.lexists(source):
+            target.unlink()
+            sync_folder(target.parent)
+        raise
+    sync_folder(source.parent)
+
+
+def _name_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, which must be free, or a copy of that name on another disk, and compare that."""
     try:
         os.link(source, target)
     except FileExistsError:
@@ -218,8 +242,6 @@ def _move(source: Path, target: Path) -> None:
         _copy_over(source, target)
     else:
         sync_folder(target.parent)
-    source.unlink()
-    sync_folder(source.parent)
 
 
 def _copy_over(source: Path, target: Path) -> None:

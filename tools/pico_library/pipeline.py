@@ -148,7 +148,11 @@ class Pipeline:
         return record
 
     def _read(self, photo: Photo, previous: Record | None) -> _Job:
-        status, content = read_whole(photo.path)
+        try:
+            status, content = read_whole(photo.path)
+        except OSError as error:
+            msg = f"cannot be read ({error.strerror}); see that you may read it and that its disk is in order"
+            raise originals.OriginalError(msg) from error
         return _Job(photo, status, content, hashlib.sha256(content).digest(), previous)
 
     def _known_already(self, job: _Job) -> Record | None:

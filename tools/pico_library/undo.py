@@ -44,7 +44,8 @@ def _undo_one(journal: Journal, record: Record) -> Undone:
     back = False
     if record.original is not Original.KEPT and record.original_at is not None:
         if os.path.lexists(record.path):
-            record.original_at.unlink()  # both are there, byte for byte the same: an undo that was cut off
+            # Both are there, byte for byte the same: an undo that was cut off.
+            originals.remove_second(record.original_at, record.original)
         else:
             remove_leftovers(record.path.parent)
             originals.bring_back(record.original_at, record.path, record.original)
