@@ -24,7 +24,7 @@ from library_samples import (
 from pico_core import PicoFile
 from pico_library.cli import main
 from pico_library.faults import VARIABLE, Step
-from pico_library.journal import Original, Outcome
+from pico_library.journal import Original, Outcome, Record
 from pico_library.reasons import Reason
 
 BEFORE_THE_NAME = [step for step in Step if step not in (Step.COPIED, Step.RESTORED)][:6]
@@ -275,6 +275,26 @@ def test_library_shrunk_beside_first_can_be_replaced_later(library: Path) -> Non
     assert {path: path.stat().st_ino for path in library.glob("*.pico")} == written, (
         "nothing was encoded again"
     )
+
+
+def test_pico_file_that_goes_bad_after_its_check_lets_no_original_go(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pico_library.pipeline import Pipeline
+
+    let_go = Pipeline._let_go
+
+    def spoil(self: Pipeline, record: Record) -> object:
+        assert record.target is not None
+        record.target.write_bytes(record.target.read_bytes()[:-1])
+        return let_go(self, record)
+
+    monkeypatch.setattr(Pipeline, "_let_go", spoil)
+    before = fingerprint(library)
+    assert main(ask("delete", library)) == 1
+    assert fingerprint(library) == before
+    assert "is no longer what was verified, so its original stays" in capsys.readouterr().err
+    assert journal_of(library / "0.png").original is Original.KEPT
 
 
 def test_damaged_pico_file_lets_no_original_go(library: Path) -> None:

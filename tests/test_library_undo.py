@@ -75,6 +75,31 @@ def test_undo_brings_every_original_back_as_it_was(mode: str, library: Path) -> 
     assert main(arguments) == 0, "what was undone can be done again"
 
 
+def test_original_is_found_in_a_trash_that_holds_its_namesakes_and_a_library(
+    library: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of thousands of other files no note is read, or each photo would take as long as all before it."""
+    (library / "2022").mkdir()
+    drawing(library / "2022" / "1.png", 5)
+    before = fingerprint(library)
+    notes = home / "share" / "Trash" / "info"
+    notes.mkdir(parents=True)
+    for number in range(50):
+        (notes / f"IMG_{number}.jpg.trashinfo").write_text(f"[Trash Info]\nPath=/photos/IMG_{number}.jpg\n")
+    read = Path.read_text
+    looked_at = []
+
+    def watched(self: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        looked_at.append(self.name)
+        return read(self, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", watched)
+    assert main(["shrink", str(library), "--replace"]) == 0
+    assert not [name for name in looked_at if name.startswith("IMG_")]
+    assert main(["undo", "1"]) == 0
+    assert fingerprint(library) == before
+
+
 def test_undo_of_a_run_beside_removes_only_what_the_run_wrote(library: Path) -> None:
     assert main(["shrink", str(library)]) == 0
     (library / "0.png.pico").write_bytes(b"changed by somebody")

@@ -54,7 +54,7 @@ def find_in_trash(path: Path, identity: Identity) -> Path | None:
     found = []
     for trash, top in _trashes(path):
         with contextlib.suppress(OSError):
-            for info in (trash / "info").iterdir():
+            for info in _notes_about(trash / "info", path):
                 file = trash / "files" / info.name.removesuffix(".trashinfo")
                 if _came_from(info, top) == path and file.is_file():
                     status = file.stat()
@@ -64,6 +64,15 @@ def find_in_trash(path: Path, identity: Identity) -> Path | None:
     if sys.platform == "darwin" and plain.is_file() and Identity.of(plain.stat()).same_content(identity):
         found.append((0, plain))
     return max(found)[1] if found else None
+
+
+def _notes_about(folder: Path, path: Path) -> list[Path]:
+    """Notes in a Trash that may be about a file: it keeps the beginning of its name there, whatever is put behind.
+
+    The Trash may hold the whole library: of the others only the names are looked at.
+    """
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if entry.name.startswith(path.stem)]
 
 
 def to_archive(path: Path, archived: Path) -> Path:

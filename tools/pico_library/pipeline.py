@@ -279,10 +279,16 @@ class Pipeline:
 
 
 def _may_leave(record: Record) -> bool:
-    """Whether the original is still the file that was verified, and the .pico file still what was verified."""
+    """Whether the original is still the file that was verified.
+
+    Raises OriginalError if the .pico file is not what was verified any more.
+    """
     if record.target is None or Identity.of(record.path.lstat()) != record.identity:
         return False
-    return originals.digest_of(record.target) == record.target_digest
+    if originals.digest_of(record.target) != record.target_digest:
+        msg = "its .pico file is no longer what was verified, so its original stays; see that the disk is in order"
+        raise originals.OriginalError(msg)
+    return True
 
 
 def _moved(path: Path, record: Record, mode: Mode) -> Record:
