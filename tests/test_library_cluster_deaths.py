@@ -101,7 +101,9 @@ def test_workers_killed_at_every_step_lose_nothing(library: Path, scheduler: str
             check_whole([data for name, data in objects().items() if name.endswith(".pico")])
             stack.enter_context(mortal_worker(scheduler))
             output, errors = run.communicate(timeout=90)
-            assert (run.returncode, errors) == (0, ""), output
+            assert run.returncode == 0, output
+            # On a slow machine the one that lives may be late, which is said.
+            assert all("no worker is left; start one" in line for line in errors.splitlines()), errors
         assert {path: path.read_bytes() for path in before} == before
         assert len(known()) == 2 * COUNT
         assert {record.outcome for record in known().values()} == {Outcome.SAVED}
