@@ -66,7 +66,7 @@ class PartialFile:
         if sys.platform == "win32":
             self.stream.close()  # Windows renames no open file; elsewhere the lock is held until it is done
         self.path.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 @contextlib.contextmanager
@@ -144,8 +144,8 @@ def _lock(stream: IO[bytes]) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder last through a power cut, where the system can."""
+def sync_folder(folder: Path) -> None:
+    """Make what happened to a folder's names last through a power cut, where the system can."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-from pico_codec.files import partial_file
+from pico_codec.files import partial_file, sync_folder
 from pico_core.errors import PicoError
 from pico_library.faults import Step, reach
 from pico_library.journal import Identity, Original
@@ -177,18 +177,6 @@ def give_name(partial: Path, target: Path) -> None:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
             partial.replace(target)
     sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what happened to a folder's names last through a power cut, where the system can."""
-    if sys.platform == "win32":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def copy_attributes(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pico_codec.files import remove_leftovers
+from pico_codec.files import remove_leftovers, sync_folder
 from pico_library import originals
 from pico_library.journal import Identity, Journal, Original, Outcome, Record, Seen
 from pico_library.reasons import TRANSIENT
@@ -101,7 +101,7 @@ def _remove_second_copy(record: Record) -> None:
         return
     if originals.digest_of(copy) == record.digest == originals.digest_of(record.path):
         copy.unlink()
-        originals.sync_folder(copy.parent)
+        sync_folder(copy.parent)
 
 
 def _where_it_went(record: Record, mode: str) -> Record:

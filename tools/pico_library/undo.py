@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pico_codec.files import remove_leftovers
+from pico_codec.files import remove_leftovers, sync_folder
 from pico_library import originals
 from pico_library.faults import Step, reach
 from pico_library.journal import Journal, Original, Outcome, Record
@@ -102,4 +102,4 @@ def _remove_pico(record: Record) -> None:
     target = record.target
     if target is not None and target.is_file() and originals.digest_of(target) == record.target_digest:
         target.unlink()
-        originals.sync_folder(target.parent)
+        sync_folder(target.parent)

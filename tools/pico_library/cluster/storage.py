@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from pico_codec.files import sync_folder
 from pico_core.errors import PicoError
 from pico_library import originals
 from pico_library.checking import read_from_disk
@@ -114,7 +115,7 @@ class Disk:
         if now is None or not same(now, identity):
             return False
         Path(name).unlink()
-        originals.sync_folder(Path(name).parent)
+        sync_folder(Path(name).parent)
         return True
 
 
