@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from library_samples import one_verifier, use_own_folders
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -54,6 +55,20 @@ def photo(samples: Path) -> NDArray[np.uint8]:
 def codec() -> LearnedCodec:
     """The learned codec with the weights that ship."""
     return codec_for(registry.get(registry.default_id()))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own for what pico-library and the Trash keep."""
+    use_own_folders(monkeypatch, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def verifier() -> Iterator[None]:
+    """One verifier for all runs of pico-library in a module, so that torch is imported once."""
+    with one_verifier():
+        yield
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import errno
 import io
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from library_samples import drawing, fingerprint, journal_of, one_verifier, scene, use_own_folders
+from library_samples import drawing, fingerprint, journal_of, scene
 from PIL import Image, ImageFilter
 
 from pico_library import originals
@@ -18,17 +17,7 @@ from pico_library.cli import main
 from pico_library.journal import Original, Outcome
 from pico_library.reasons import Reason
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _verifier() -> Iterator[None]:
-    with one_verifier():
-        yield
+pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 
 @pytest.fixture

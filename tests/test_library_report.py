@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from library_browser import chromium
-from library_samples import command, drawing, one_verifier, pico_library, scene, use_own_folders
+from library_samples import command, drawing, pico_library, scene
 
 from pico_library.cli import main
 from pico_library.journal import Identity, Outcome, Record
@@ -23,16 +23,7 @@ from pico_library.report.page import page
 WIDTHS = (1366, 390)
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _verifier() -> Iterator[None]:
-    with one_verifier():
-        yield
+pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 
 def record(name: str, outcome: Outcome, reason: str | None = None, after: int | None = None) -> Record:

@@ -5,29 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from library_samples import drawing, one_verifier, pico_library, use_own_folders
+from library_samples import drawing, pico_library
 
 from pico_core.container import Extra
 from pico_core.errors import CorruptError
 from pico_library import restore as restoring
 from pico_library.cli import main
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _verifier() -> Iterator[None]:
-    with one_verifier():
-        yield
+pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,7 @@ from library_samples import (
     fingerprint,
     journal_of,
     nothing_is_lost,
-    one_verifier,
     pico_library,
-    use_own_folders,
 )
 
 from pico_core import PicoFile
@@ -32,16 +30,7 @@ AFTER_IT = [Step.PUBLISHED, Step.RECORDED, Step.MOVED]
 ENDINGS = {"archive": Original.ARCHIVED, "replace": Original.TRASHED, "delete": Original.DELETED}
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _verifier() -> Iterator[None]:
-    with one_verifier():
-        yield
+pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,9 +19,7 @@ from library_samples import (
     drawing,
     fingerprint,
     journal_of,
-    one_verifier,
     pico_library,
-    use_own_folders,
 )
 from library_samples import scene as piece_of_a_photo
 from PIL import Image, PngImagePlugin
@@ -33,17 +30,7 @@ from pico_library import places
 from pico_library.cli import main
 from pico_library.journal import Original, Outcome
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _verifier() -> Iterator[None]:
-    with one_verifier():
-        yield
+pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 
 @pytest.fixture
