@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -14,10 +15,12 @@ import pytest
 from library_samples import EXIF_DATE, fingerprint, one_verifier, pico_library
 from library_samples import scene as piece_of_a_photo
 from PIL import Image
+from tqdm import tqdm
 
 from pico_codec.source import read_source_file
 from pico_core import PicoFile
 from pico_library.cli import main
+from pico_library.commands import shrink
 from pico_library.journal import Identity, Outcome, Record
 from pico_library.reasons import Reason
 from pico_library.scan import scan
@@ -242,6 +245,8 @@ def test_progress_is_one_calm_line_from_its_first_moment(
             return True
 
     monkeypatch.setattr(sys, "stderr", Terminal())
+    # As if the photos were done before tqdm would draw again, which happens on fast machines.
+    monkeypatch.setattr(shrink, "tqdm", functools.partial(tqdm, mininterval=3600))
     assert main(["shrink", str(library), "--yes"]) == 0
     assert isinstance(sys.stderr, Terminal)
     drawn = [line.strip() for line in sys.stderr.getvalue().split("\r") if line.strip()]

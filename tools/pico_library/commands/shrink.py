@@ -178,6 +178,7 @@ def _work(results: Any, summary: Summary) -> None:
                 saved += (record.before or 0) - (record.after or 0)
             progress.set_postfix_str(size(saved), refresh=False)
             progress.update()
+        progress.refresh()  # the last photos may have followed each other faster than the line is drawn
 
 
 def _agreed(arguments: argparse.Namespace, plan: Plan, settings: Settings) -> bool:
