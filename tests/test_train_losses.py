@@ -151,19 +151,22 @@ def test_adversarial_weight_starts_late_and_warms_up() -> None:
     assert [objective.discriminator_learns(step) for step in (79, 80, 500)] == [False, True, True]
 
 
-def lpips_values(shift: int, group: Group, output: torch.Tensor) -> set[float]:
-    """What the objective's LPIPS comes to in eight tries."""
-    config = {"phase": "perceptual", "losses": {"lpips": {"weight": 1.0, "shift": shift}}}
+def lpips_values(shift: int, turn: bool, group: Group, output: torch.Tensor) -> set[float]:
+    """What the objective's LPIPS comes to in twenty tries."""
+    config = {"phase": "perceptual", "losses": {"lpips": {"weight": 1.0, "shift": shift, "turn": turn}}}
     objective, bits = Objective(from_dict(config), 4, torch.device("cpu")), torch.zeros(1)
-    return {objective(output, group, (bits, bits), None)[1]["lpips"].item() for _ in range(8)}
+    return {objective(output, group, (bits, bits), None)[1]["lpips"].item() for _ in range(20)}
 
 
-def test_lpips_is_compared_on_changing_grids(pair: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
+def test_lpips_is_compared_in_changing_poses(pair: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
     reference, distorted = (as_tensor(image) for image in pair)
     group = Group(reference, None, torch.zeros(1), (1, 1), 1.0)
     torch.manual_seed(1)
-    assert len(lpips_values(0, group, distorted)) == 1
-    assert len(lpips_values(15, group, distorted)) > 4
+    assert len(lpips_values(0, False, group, distorted)) == 1
+    assert len(lpips_values(15, False, group, distorted)) > 8
+    turned = lpips_values(0, True, group, distorted)
+    assert 4 < len(turned) <= 8  # two mirrors and a transposition
+    assert max(turned) < 1.5 * min(turned)  # both images turn alike
 
 
 def windowed(window: int) -> Objective:

@@ -79,7 +79,11 @@ LOOKS = Study(
         Variant("no-tal", "no TilingArtifactLoss", ("gan.weight=0", "losses.tiling_artifact.weight=0")),
         Variant("no-text", "no TextFidelityLoss", ("gan.weight=0", "losses.text_fidelity.weight=0")),
         Variant("no-lpips", "no LPIPS-Squeeze", ("gan.weight=0", "losses.lpips.weight=0")),
-        Variant("fixed-lpips", "LPIPS-Squeeze on one grid", ("gan.weight=0", "losses.lpips.shift=0")),
+        Variant(
+            "fixed-lpips",
+            "LPIPS-Squeeze always in the same pose",
+            ("gan.weight=0", "losses.lpips.shift=0", "losses.lpips.turn=false"),
+        ),
         Variant("gan", "with the GAN", ("gan.start=0", "gan.lead=0", "gan.warm_up=100")),
     ),
     ("psnr", "lpips_alex", "lpips_squeeze", "ssimulacra2", "patch_distance"),

@@ -59,10 +59,11 @@ class Term:
 
 
 @dataclass(frozen=True)
-class ShiftedTerm(Term):
-    """A term that compares a part of the crops, which begins at random."""
+class PosedTerm(Term):
+    """A term that looks at the crops in a pose drawn at random."""
 
-    shift: int = 15  # pixels that the part is smaller by, on each side; 0: always all of the crops
+    shift: int = 15  # pixels that the part it sees is smaller by, on each side; 0: always all of the crops
+    turn: bool = True  # mirror and transpose at random
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Losses:
     """The terms of the distortion; a weight of 0 leaves a term out."""
 
     mse: Term = Term(1.0, 1.0)  # of 0.001 * 255^2 * MSE, so weight 1 and exponent 1 are lambda * 255^2 * MSE
-    lpips: ShiftedTerm = ShiftedTerm()
+    lpips: PosedTerm = PosedTerm()
     ms_ssim: Term = Term()  # of 1 - MS-SSIM
     tiling_artifact: Term = Term()
     text_fidelity: Term = Term()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .config import Config, Term
+from .config import Config, PosedTerm, Term
 from .discriminator import PATCH, Discriminator, codec_loss
 from .hardware import place
 from .losses import LpipsLoss, MseLoss, MsSsimLoss, TextFidelityLoss, TilingArtifactLoss
@@ -45,15 +45,23 @@ class Adversary:
         return logits
 
 
-def _part(shape: torch.Size, shift: int) -> tuple[slice, slice]:
-    """Rows and columns of crops (N,3,H,W): all but `shift`, from a random one on.
+def _posed(images: tuple[Tensor, ...], term: PosedTerm) -> list[Tensor]:
+    """Images (N,3,H,W), all in the same pose: `shift` smaller from a random pixel on, mirrored, transposed.
 
-    LPIPS looks at a picture through strides of 2 to 16. If it always began at the same pixel, the codec would learn to
-    leave its errors where that grid does not look.
+    LPIPS looks at a picture through strides of 2 to 16 and filters of one direction. If it always saw the same grid,
+    the codec would learn to leave its errors where that grid does not look. Random poses are the part of E-LPIPS
+    (Kettunen, Harkonen and Lehtinen, 2019) that changes no pixel value.
     """
+    shift = term.shift
     first = [int(torch.randint(shift + 1, ())) for _ in range(2)] if shift else [0, 0]
-    rows, columns = (slice(start, start + side - shift) for start, side in zip(first, shape[2:], strict=True))
-    return rows, columns
+    sides = images[0].shape[2:]
+    rows, columns = (slice(start, start + side - shift) for start, side in zip(first, sides, strict=True))
+    down, across, transposed = torch.randint(2, (3,)).tolist() if term.turn else (0, 0, 0)
+    mirrored = [axis for axis, chosen in ((2, down), (3, across)) if chosen]
+    posed = (image[..., rows, columns].flip(mirrored) for image in images)
+    return [
+        image.mT.contiguous(memory_format=torch.channels_last) if transposed else image for image in posed
+    ]
 
 
 class Objective:
@@ -129,9 +137,8 @@ class Objective:
         if losses.mse.weight:
             found.append(("mse", losses.mse, self._mse(output, reference)))
         if self._lpips is not None:
-            rows, columns = _part(output.shape, losses.lpips.shift)
             with autocast(self._config, self._device):
-                value = self._lpips(output[..., rows, columns], reference[..., rows, columns])
+                value = self._lpips(*_posed((output, reference), losses.lpips))
             found.append(("lpips", losses.lpips, value))
         if losses.ms_ssim.weight:
             found.append(("ms_ssim", losses.ms_ssim, self._ms_ssim(output, reference)))
