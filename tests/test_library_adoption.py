@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import threading
@@ -12,10 +13,15 @@ import pytest
 from library_samples import drawing, fingerprint, journal_of, scene
 from PIL import Image, ImageFilter
 
+from pico_codec import origin
+from pico_codec.convert import decode_file
+from pico_codec.source import read_source
+from pico_core import PicoFile, encode
 from pico_library import originals
 from pico_library.cli import main
 from pico_library.journal import Original, Outcome
 from pico_library.reasons import Reason
+from pico_library.restore import restore
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 
@@ -58,6 +64,79 @@ def test_retouched_photo_stays_though_the_journal_was_lost(library: Path, home: 
     assert main(["shrink", str(library), "--delete-originals"]) == 0
     assert fingerprint(library) == before
     assert journal_of(photo).reason == Reason.CHANGED_SINCE
+
+
+def test_retouched_photo_that_kept_its_date_stays_though_the_journal_was_lost(
+    library: Path, home: Path, samples: Path
+) -> None:
+    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
+    assert main(["shrink", str(library)]) == 0
+    lose_the_journal(home)
+    save(retouched(scene(samples)), photo, 1_600_000_000)
+    before = fingerprint(library)
+    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert fingerprint(library) == before
+    assert journal_of(photo).reason == Reason.NAME_TAKEN
+
+
+def test_photo_whose_date_alone_changed_is_taken_over_when_the_journal_was_lost(
+    library: Path, home: Path, samples: Path
+) -> None:
+    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
+    assert main(["shrink", str(library)]) == 0
+    os.utime(photo, (1_700_000_000, 1_700_000_000))  # as copying without dates leaves it
+    lose_the_journal(home)
+    assert main(["shrink", str(library), "--replace"]) == 0
+    assert journal_of(photo).original is Original.TRASHED
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(0, Outcome.SAVED), (9, Outcome.SKIPPED)])
+def test_pico_file_without_a_mark_is_judged_by_its_date(
+    library: Path, samples: Path, seconds: int, outcome: Outcome
+) -> None:
+    """As pico-codec and Pillow write them."""
+    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000 + seconds)
+    source = read_source(photo.read_bytes())
+    target = library / "IMG.jpg.pico"
+    target.write_bytes(encode(source.pixels, quality=60, metadata=source.metadata))
+    os.utime(target, (1_600_000_000, 1_600_000_000))
+    assert main(["shrink", str(library)]) == 0
+    assert journal_of(photo).outcome is outcome
+
+
+def test_mark_stays_inside_the_pico_file(library: Path, tmp_path: Path, samples: Path) -> None:
+    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
+    assert main(["shrink", str(library)]) == 0
+    with PicoFile(library / "IMG.jpg.pico") as file:
+        _, digest = origin.parted(file.metadata)
+    assert digest == hashlib.sha256(photo.read_bytes()).digest()
+    for extension in ("jpg", "png"):
+        restored = restore(library / "IMG.jpg.pico", tmp_path / f"restored.{extension}")
+        assert restored.lost == ()
+        assert (
+            decode_file(
+                library / "IMG.jpg.pico",
+                tmp_path / f"decoded.{extension}",
+                region=None,
+                precision="auto",
+                overwrite=False,
+            )
+            == []
+        )
+        assert read_source(restored.target.read_bytes()).metadata.extras == ()
+
+
+def test_verify_tells_a_retouched_original_from_the_one_that_was_shrunk(
+    library: Path, tmp_path: Path, samples: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
+    out = tmp_path / "out"
+    assert main(["shrink", str(library), "--output", str(out)]) == 0
+    command = ["verify", str(out), "--against", str(library)]
+    assert main(command) == 0
+    save(retouched(scene(samples)), photo, 1_600_000_000)
+    assert main(command) == 1
+    assert "was made from other bytes than" in capsys.readouterr().err
 
 
 def test_photo_of_the_same_time_is_taken_over_when_the_journal_was_lost(

@@ -294,6 +294,7 @@ def test_file_is_adopted_when_the_journal_is_lost(scheduler: str, library: Path,
 def test_photo_that_is_newer_than_its_pico_file_is_not_taken_for_it(library: Path) -> None:
     assert work.make(task_for(str(library / "0.png"))).published is not None
     later = (library / "0.png").stat().st_mtime + 10
+    drawing(library / "0.png", 1)
     os.utime(library / "0.png", (later, later))
     judged = work.judge(task_for(str(library / "0.png")), work.Published())
     assert judged.record.reason == Reason.CHANGED_SINCE

@@ -16,6 +16,7 @@ from library_samples import EXIF_DATE, drawing, fingerprint, journal_of, one_ver
 from library_samples import scene as piece_of_a_photo
 from PIL import Image
 
+from pico_codec import origin
 from pico_codec.source import read_source
 from pico_core import PicoFile
 from pico_library import extras
@@ -307,6 +308,6 @@ def test_real_camera_files_keep_their_metadata(shared: Path, library: Path) -> N
         target = path.with_name(path.name + ".pico")
         if target.exists():
             with PicoFile(target) as file:
-                assert file.metadata == source.metadata
+                assert origin.parted(file.metadata)[0] == source.metadata
             checked += 1
     assert checked >= 2

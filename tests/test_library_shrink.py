@@ -17,6 +17,7 @@ from library_samples import scene as piece_of_a_photo
 from PIL import Image
 from tqdm import tqdm
 
+from pico_codec import origin
 from pico_codec.source import read_source_file
 from pico_core import PicoFile
 from pico_library.cli import main
@@ -67,7 +68,7 @@ def test_samples_shrink_and_stay_as_they_are(samples: Path, tmp_path: Path) -> N
     for name in before:
         source = read_source_file(folder / name)
         with PicoFile(folder / f"{name}.pico") as file:
-            assert file.metadata == source.metadata
+            assert origin.parted(file.metadata)[0] == source.metadata
             assert (file.height, file.width, file.channels) == source.pixels.shape
             assert file.quality == 60, "it looks right without a raise"
     lines = done.stdout.splitlines()

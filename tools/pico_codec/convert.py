@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pico_codec import carried
+from pico_codec import carried, origin
 from pico_codec.files import OutputError, check_output, write_whole
 from pico_codec.source import read_source_file
 from pico_core import Extra, Metadata, PicoFile, encode
@@ -91,6 +91,7 @@ def picture_bytes(
 
     Returns the file, the extras that did not go in, and names of other metadata that did not. Raises OutputError.
     """
+    metadata, _ = origin.parted(metadata)
     mode = _MODES[pixels.shape[2]]
     im = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
     options, lost = _save_options(kind, metadata)

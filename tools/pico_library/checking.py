@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pico_codec import origin
 from pico_codec.source import Source, UnsuitableError, read_source
 from pico_core import PicoFile
 from pico_core.errors import PicoError
@@ -29,11 +30,15 @@ class CheckError(PicoError):
 
 @dataclass(frozen=True)
 class Checked:
-    """A .pico file that is whole and carries all metadata; digests are SHA-256 of the files' bytes."""
+    """A .pico file that is whole and carries all metadata; digests are SHA-256 of the files' bytes.
+
+    `marked_digest` is that of the file it was made from, if it says so.
+    """
 
     target_digest: bytes
     original_digest: bytes | None
     likeness: Likeness | None
+    marked_digest: bytes | None = None
 
 
 def check_whole(target: Path) -> Checked:
@@ -76,13 +81,15 @@ class Expected:
 
 def check_data(data: bytes, expected: Expected) -> Checked:
     """Check the bytes of a .pico file, as `check_against` does. Raises CheckError and FILE_ERRORS."""
-    return Checked(hashlib.sha256(data).digest(), expected.digest, _compare(data, expected.source))
+    likeness, marked_digest = _compare(data, expected.source)
+    return Checked(hashlib.sha256(data).digest(), expected.digest, likeness, marked_digest)
 
 
-def _compare(data: bytes, source: Source) -> Likeness:
+def _compare(data: bytes, source: Source) -> tuple[Likeness, bytes | None]:
     with PicoFile(data, max_pixels=None) as file:
         file.verify()
-        if file.metadata != source.metadata:
+        metadata, marked_digest = origin.parted(file.metadata)
+        if metadata != origin.parted(source.metadata)[0]:
             msg = "the metadata in the .pico file differ from the original's"
             raise CheckError(msg)
         if (file.height, file.width, file.channels) != source.pixels.shape:
@@ -95,7 +102,7 @@ def _compare(data: bytes, source: Source) -> Likeness:
     if pixels.shape[2] in (2, 4) and not np.array_equal(pixels[..., -1], source.pixels[..., -1]):
         msg = "the transparency in the .pico file differs from the original's"
         raise CheckError(msg)
-    return compare(source.pixels, pixels)
+    return compare(source.pixels, pixels), marked_digest
 
 
 def read_from_disk(path: Path) -> bytes:

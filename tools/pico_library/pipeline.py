@@ -32,9 +32,9 @@ from pico_library.shrinking import (
     encode_alike,
     is_accepted,
     is_anothers,
-    is_newer,
     is_ours,
     known_again,
+    reason_against,
     saved,
     skipped,
     to_source,
@@ -190,8 +190,9 @@ class Pipeline:
         other = self._journal.by_target(target)
         if not is_accepted(checked, self._settings) or is_anothers(other, job.photo.path, job.digest):
             raise SkipError(Reason.NAME_TAKEN)
-        if is_newer(Identity.of(job.status), Identity.of(target.stat())):
-            raise SkipError(Reason.CHANGED_SINCE)  # a retouched photo looks much like the one before
+        reason = reason_against(checked, Identity.of(job.status), Identity.of(target.stat()))
+        if reason is not None:
+            raise SkipError(reason)
         record = job.record(self._settings, self._run)
         return replace(saved(record, target.stat().st_size, checked, None), reason=ADOPTED)
 

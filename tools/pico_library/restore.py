@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pico_codec import origin
 from pico_codec.convert import picture_bytes
 from pico_codec.files import OutputError, partial_file, remove_leftovers
 from pico_codec.source import read_source
@@ -67,7 +68,7 @@ def restore(pico: Path, target: Path) -> Restored:
     status = pico.stat()
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
         file.verify()
-        metadata = file.metadata
+        metadata, _ = origin.parted(file.metadata)
         data, left, lost = picture_bytes(file.decode(), metadata, kind)
     data, left = _with_extras(data, left, kind)
     try:

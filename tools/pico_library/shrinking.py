@@ -5,11 +5,13 @@ Both engines, the one on this machine and the one over a cluster, decide here; h
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pico_codec import origin
 from pico_codec.source import Source, Unsuitable, UnsuitableError, read_source
 from pico_core import encode
 from pico_core.errors import OptionError
@@ -47,7 +49,10 @@ class Alike:
 
 
 def to_source(content: bytes, settings: Settings) -> Source:
-    """Read a photo's bytes. Raises SkipError if they are to be left alone, FILE_ERRORS if they are damaged."""
+    """Read a photo's bytes, and mark its metadata with what they were.
+
+    Raises SkipError if they are to be left alone, FILE_ERRORS if they are damaged.
+    """
     from PIL import Image
 
     try:
@@ -63,7 +68,7 @@ def to_source(content: bytes, settings: Settings) -> Source:
     reason = extras.reason_to_skip(source, content)
     if reason is not None:
         raise SkipError(reason)
-    return source
+    return replace(source, metadata=origin.marked(source.metadata, hashlib.sha256(content).digest()))
 
 
 def encode_within(source: Source, before: int, quality: int, settings: Settings) -> bytes:
@@ -127,9 +132,16 @@ def is_anothers(other: Record | None, path: Path, digest: bytes) -> bool:
     return other is not None and other.path != path and other.digest != digest
 
 
-def is_newer(original: Identity, target: Identity) -> bool:
-    """Whether a photo has changed since its .pico file was made, which has the time of the photo as it was."""
-    return original.mtime_ns > target.mtime_ns + _COARSEST_TIME_NS
+def reason_against(checked: Checked, original: Identity, target: Identity) -> Reason | None:
+    """Why a .pico file that looks like a photo is not to be taken for that photo's; None if it is.
+
+    Its mark tells. One without a mark has only its time, which is that of the photo as it was.
+    """
+    if checked.marked_digest is not None and checked.marked_digest == checked.original_digest:
+        return None
+    if original.mtime_ns > target.mtime_ns + _COARSEST_TIME_NS:
+        return Reason.CHANGED_SINCE
+    return None if checked.marked_digest is None else Reason.NAME_TAKEN
 
 
 def known_again(earlier: Record, identity: Identity, settings: Settings, run: int) -> Record:

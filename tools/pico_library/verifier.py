@@ -126,7 +126,9 @@ def _checked(reply: dict[str, Any]) -> Checked:
     likeness = reply["likeness"]
     if likeness is not None:
         likeness = Likeness(**{**likeness, "crop": tuple(likeness["crop"])})
-    original = reply["original_digest"]
-    return Checked(
-        bytes.fromhex(reply["target_digest"]), bytes.fromhex(original) if original else None, likeness
+    target, original, marked = (
+        bytes.fromhex(reply[name]) if reply[name] else None
+        for name in ("target_digest", "original_digest", "marked_digest")
     )
+    assert target is not None
+    return Checked(target, original, likeness, marked)

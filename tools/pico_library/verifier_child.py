@@ -67,6 +67,7 @@ def _said(checked: Checked) -> dict[str, Any]:
     return {
         "target_digest": checked.target_digest.hex(),
         "original_digest": checked.original_digest.hex() if checked.original_digest else None,
+        "marked_digest": checked.marked_digest.hex() if checked.marked_digest else None,
         "likeness": asdict(checked.likeness) if checked.likeness else None,
     }
 

@@ -29,9 +29,9 @@ from pico_library.shrinking import (
     ADOPTED,
     encode_alike,
     is_accepted,
-    is_newer,
     is_ours,
     known_again,
+    reason_against,
     saved,
     skipped,
     to_source,
@@ -220,19 +220,19 @@ def _judge(task: Task, published: Published) -> Report:
         raise SkipError(
             Reason.NAME_TAKEN if adopting else Reason.UNLIKE, None if adopting else checked.likeness
         )
-    if adopting and _is_newer(task, content):
-        raise SkipError(Reason.CHANGED_SINCE)
+    if adopting and (reason := _reason_against(task, content, checked)) is not None:
+        raise SkipError(reason)
     reach(Step.VERIFIED)
     record = saved(_record(task, content, digest), len(data), checked, published.quality)
     _bring_sidecars(task)
     return Report(replace(record, reason=ADOPTED) if adopting else record)
 
 
-def _is_newer(task: Task, content: Content) -> bool:
-    """Whether the original has changed since the .pico file was made."""
+def _reason_against(task: Task, content: Content, checked: Checked) -> Reason | None:
+    """Why the .pico file that is there is not to be taken for the photo's; None if it is."""
     target = task.photo.key_of_target
     there = storage_of(target).identity(target)
-    return there is not None and is_newer(content.identity, there)
+    return None if there is None else reason_against(checked, content.identity, there)
 
 
 def _read_published(task: Task, published: Published) -> bytes:

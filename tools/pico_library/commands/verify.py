@@ -76,6 +76,8 @@ def _problem(pico: Path, base: Path, against: Path | None, journal: object, veri
             max(DEFAULT_DIFFERENCE, (known and known.score) or 0.0)
         ):
             return f"does not look like {original} (LPIPS {likeness.difference}); keep the original"
+        if checked.marked_digest not in (None, checked.original_digest):
+            return f"was made from other bytes than {original} holds now; that may have been edited since, so keep both"
     if known is not None and known.target_digest not in (None, checked.target_digest):
         return "reads and decodes, but is not the file that was written; it may have been replaced"
     return None
