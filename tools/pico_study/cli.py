@@ -188,7 +188,7 @@ def _create(arguments: argparse.Namespace) -> int:
     )
     made = create(arguments.study, plan, _say)
     print(
-        f"{arguments.study}: {made.pictures} pictures, {made.conditions} conditions, {made.variants} variants"
+        f"{arguments.study}: pictures {made.pictures}, conditions {made.conditions}, variants {made.variants}"
     )
     print(f"next: pico-study serve {shlex.quote(str(arguments.study))}")
     return FAILED if made.failures else FINE
