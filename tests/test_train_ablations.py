@@ -29,6 +29,12 @@ def test_every_variant_is_a_config_that_differs_in_what_it_says(study: ablations
     assert len({repr(config) for config in configs.values()}) == len(configs)
 
 
+def test_looks_are_not_studied_without_weights_to_go_on_from(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        ablations.main(["--data", "pack", "--pictures", "pictures", "--out", "runs", "--study", "looks"])
+    assert "needs --init" in capsys.readouterr().err
+
+
 def test_page_gets_a_row_for_each_variant_and_the_rest_of_it_stays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,8 @@ between their marks in a Markdown page. Finished runs and measurements are kept 
 
 The first table trains the networks on rate and MSE, from nothing. Most of its variants cannot be exported, so all of
 them are measured by the model's own estimate of the bits. The second goes on from weights (`--init`) with the losses
-for looks, and measures real files. Short runs show what helps early; they do not say where long ones end.
+for looks, and measures real files. `--study` chooses one of them. Short runs show what helps early; they do not say
+where long ones end.
 """
 
 from __future__ import annotations
@@ -92,6 +93,9 @@ LOOKS = Study(
 )
 
 
+STUDIES = (NETWORKS, LOOKS)
+
+
 @dataclass(frozen=True)
 class Budget:
     """What every run of a study gets."""
@@ -123,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", nargs="+", required=True, metavar="PACK", help="packs to train on")
     parser.add_argument("--pictures", type=Path, required=True, metavar="FOLDER", help="to measure on")
     parser.add_argument("--out", type=Path, required=True, metavar="RUNS", help="runs and measurements")
+    parser.add_argument("--study", choices=[study.name for study in STUDIES], help="only this table")
     parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="what the second table goes on from")
     parser.add_argument("--steps", type=int, default=1000, help="of each run (1000)")
     parser.add_argument("--crop", type=int, default=128, help="side of a training crop (128)")
@@ -134,7 +139,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--page", type=Path, metavar="FILE", help="a Markdown page to write the tables into")
     arguments = parser.parse_args(argv)
-    for study in (NETWORKS, *([LOOKS] if arguments.init else [])):
+    if arguments.study == LOOKS.name and arguments.init is None:
+        parser.error("--study looks needs --init with the weights to go on from")
+    for study in STUDIES:
+        if arguments.study not in (None, study.name) or (study.continues and arguments.init is None):
+            continue
         init = arguments.init if study.continues else None
         budget = Budget(tuple(arguments.data), arguments.steps, arguments.crop, tuple(arguments.set), init)
         table = carry_out(study, budget, arguments)
