@@ -55,28 +55,21 @@ def lose_the_journal(home: Path) -> None:
         file.unlink()
 
 
-def test_retouched_photo_stays_though_the_journal_was_lost(library: Path, home: Path, samples: Path) -> None:
-    photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
-    assert main(["shrink", str(library)]) == 0
-    lose_the_journal(home)
-    save(retouched(scene(samples)), photo, 1_700_000_000)
-    before = fingerprint(library)
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
-    assert fingerprint(library) == before
-    assert journal_of(photo).reason == Reason.CHANGED_SINCE
-
-
-def test_retouched_photo_that_kept_its_date_stays_though_the_journal_was_lost(
-    library: Path, home: Path, samples: Path
+@pytest.mark.parametrize(
+    ("seconds", "reason"), [(1_700_000_000, Reason.CHANGED_SINCE), (1_600_000_000, Reason.NAME_TAKEN)]
+)
+def test_retouched_photo_stays_though_the_journal_was_lost(
+    library: Path, home: Path, samples: Path, seconds: int, reason: Reason
 ) -> None:
+    """Also if the editor kept its date."""
     photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
     assert main(["shrink", str(library)]) == 0
     lose_the_journal(home)
-    save(retouched(scene(samples)), photo, 1_600_000_000)
+    save(retouched(scene(samples)), photo, seconds)
     before = fingerprint(library)
     assert main(["shrink", str(library), "--delete-originals"]) == 0
     assert fingerprint(library) == before
-    assert journal_of(photo).reason == Reason.NAME_TAKEN
+    assert journal_of(photo).reason == reason
 
 
 def test_photo_whose_date_alone_changed_is_taken_over_when_the_journal_was_lost(
