@@ -15,6 +15,14 @@ from pico_core.networks.layers import haar_down
 
 _SLOPE = 0.2
 PATCH = 16  # side in pixels of the coarsest patches
+# Standard deviations of the sub-bands of photographs in [0, 1] after two Haar transforms: rows are the bands of the
+# second (low, horizontal, vertical, diagonal), columns those of the first. Measured on 240 training crops.
+_DEVIATIONS = (
+    (1.12, 0.064, 0.065, 0.019),
+    (0.132, 0.077, 0.034, 0.025),
+    (0.132, 0.034, 0.076, 0.025),
+    (0.066, 0.046, 0.046, 0.035),
+)
 
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Module:
@@ -39,6 +47,9 @@ class Discriminator(nn.Module):
     (N,3,H,W) in [0,1] -> logits (N, H/8 * W/8 + H/16 * W/16), positive for real; H and W are cut to multiples of
     16. With the default width of 256 channels at 1/8 it has 4.4 million parameters. The Haar transforms lose
     nothing and leave the costly convolutions small grids to run on.
+
+    Every sub-band is brought to unit variance. In pixels the finest details are sixty times weaker than the
+    brightness, and spectral norm forbids the network to amplify them, though they are what gives a reconstruction away.
     """
 
     def __init__(self, width: int = 256):
@@ -50,12 +61,14 @@ class Discriminator(nn.Module):
         self.to_sixteenth = _conv(4 * width, width + width // 2, 1)
         self.at_sixteenth = _Residual(width + width // 2)
         self.judge_sixteenth = _conv(width + width // 2, 1, 1)
+        gains = 1 / torch.tensor(_DEVIATIONS).flatten().repeat_interleave(3)
+        self.register_buffer("gains", gains.view(1, 48, 1, 1), persistent=False)
         self.eval()  # spectral norm then keeps its estimate: see `refresh`
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of every patch."""
         height, width = (side // PATCH * PATCH for side in image.shape[2:])
-        x = haar_down(haar_down(image[..., :height, :width] - 0.5))
+        x = haar_down(haar_down(image[..., :height, :width] - 0.5)) * self.get_buffer("gains")
         x = F.leaky_relu(self.at_quarter(x), _SLOPE)
         x = self.at_eighth(self.to_eighth(haar_down(x)))
         fine = self.judge_eighth(F.leaky_relu(x, _SLOPE))

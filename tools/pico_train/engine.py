@@ -218,8 +218,9 @@ class Trainer:
         terms["loss"] = loss.detach()
         if adversary is not None:
             with autocast(self.config, self.device):
-                real, fake = adversary(group.pixels), adversary(output.detach().clamp(0, 1))
-            its_loss = discriminator_loss(real, fake).mean()
+                # In one batch, so that the spectral norms are taken once.
+                verdicts = adversary(torch.cat([group.pixels, output.detach().clamp(0, 1)]))
+            its_loss = discriminator_loss(*verdicts.chunk(2)).mean()
             (its_loss * group.share).backward()  # type: ignore[no-untyped-call]
             terms["discriminator"] = its_loss.detach()
         return {name: value * group.share for name, value in terms.items()}
