@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -303,3 +303,28 @@ def test_logarithms_learn_at_a_rate_of_their_own(pack_folder: Path) -> None:
     fast = {name for name, by in moved.items() if by > 5e-3}
     assert fast == {name for name in moved if "log_" in name or name == "scale_decoder.at16.bias"}
     assert moved["decoder.stage4.gain"] == pytest.approx(1e-4, rel=0.01)
+
+
+def test_processes_share_out_the_matrices_of_a_step() -> None:
+    class Apart(Team):
+        """One of several processes, before they exchange anything."""
+
+        def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
+            pass
+
+    torch.manual_seed(0)
+    values = [torch.randn(size) for size in ((8, 4, 1, 1), (8, 4, 1, 1), (4, 8, 1, 1), (6, 6, 1, 1))]
+
+    def moved_by(team: Team) -> list[torch.Tensor]:
+        parameters = [torch.nn.Parameter(torch.zeros_like(value)) for value in values]
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.grad = value.clone()
+        named = [(str(index), parameter) for index, parameter in enumerate(parameters)]
+        MuonAdam(named, Optimiser(), team).step()
+        return [parameter.detach() for parameter in parameters]
+
+    alone, first, second = (moved_by(team) for team in (Team(), Apart(0, 2), Apart(1, 2)))
+    assert [bool(part.any()) for part in first] == [True, False, True, False]
+    assert [bool(part.any()) for part in second] == [False, True, False, True]
+    for whole, *parts in zip(alone, first, second, strict=True):
+        assert torch.allclose(whole, parts[0] + parts[1], atol=1e-4)

@@ -1,7 +1,7 @@
 """The training loop: the same on CPUs and CUDA, alone or with other processes, straight through or resumed.
 
 Every process computes its micro-batches of a step; gradients are added up over processes, and each process then
-takes the same optimiser step, so their weights stay equal without being sent.
+takes the same optimiser step (the costly part of it is shared out), so their weights stay equal without being sent.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Trainer:
             self.discriminator = place(Discriminator(config.gan.width), self.device)
             rate, betas = config.gan.learning_rate, (0.5, 0.9)
             self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters(), rate, betas)
-        self.optimiser = MuonAdam(self.model.named_parameters(), config.optimiser)
+        self.optimiser = MuonAdam(self.model.named_parameters(), config.optimiser, team)
         self.ema = AveragedWeights(self.model, config.optimiser.ema)
         self.step = self.skipped = self._skipped_in_a_row = 0
         self.seconds = 0.0

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import Optimiser, Schedule
+from .processes import Team
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration, from its authors
 _ADAM_BETAS = (0.9, 0.99)
@@ -34,9 +35,14 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 class MuonAdam(torch.optim.Optimizer):
-    """Muon on the convolutions that are dense matrices, Adam on all other parameters that require gradients."""
+    """Muon on the convolutions that are dense matrices, Adam on all other parameters that require gradients.
 
-    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], settings: Optimiser):
+    The processes of a team, whose gradients are equal, share the matrices out and exchange what comes of them.
+    """
+
+    def __init__(
+        self, named: Iterable[tuple[str, nn.Parameter]], settings: Optimiser, team: Team | None = None
+    ):
         matrices: list[Tensor] = []
         others: list[Tensor] = []
         logarithms: list[
@@ -54,6 +60,7 @@ class MuonAdam(torch.optim.Optimizer):
         groups = [{"params": p, "kind": kind, "lr": rate} for kind, p, rate in rates if p]
         super().__init__(groups, {})
         self._rates = [rate for _, p, rate in rates if p]
+        self._team = team or Team()
 
     def set_factor(self, factor: float) -> None:
         """Set the learning rates to `factor` times those of the config."""
@@ -77,11 +84,24 @@ class MuonAdam(torch.optim.Optimizer):
             state["momentum"].lerp_(p.grad, 1 - _MOMENTUM)
             update = p.grad.lerp(state["momentum"], _MOMENTUM).flatten(1)
             by_shape[tuple(update.shape)].append((p, update))
-        for (rows, columns), members in by_shape.items():
-            updates = orthogonalise(torch.stack([update for _, update in members]).bfloat16()).float()
+        stacks = [torch.stack([update for _, update in members]).bfloat16() for members in by_shape.values()]
+        for members, updates in zip(by_shape.values(), self._orthogonalised(stacks), strict=True):
+            rows, columns = updates.shape[1:]
             gain = max(1.0, rows / columns) ** 0.5
-            for (p, _), update in zip(members, updates, strict=True):
+            for (p, _), update in zip(members, updates.float(), strict=True):
                 p.add_(update.view(p.shape), alpha=-rate * gain)
+
+    def _orthogonalised(self, stacks: list[Tensor]) -> list[Tensor]:
+        """Stacks (B, rows, columns) of matrices, orthogonalised, every process of the team doing its share."""
+        results, count = [], 0
+        for stack in stacks:
+            mine = slice((self._team.rank - count) % self._team.size, None, self._team.size)
+            result = torch.zeros_like(stack)
+            result[mine] = orthogonalise(stack[mine])
+            results.append(result)
+            count += len(stack)
+        self._team.add_up(results)
+        return results
 
     def _adam(self, parameters: list[Tensor], rate: float) -> None:
         beta_mean, beta_square = _ADAM_BETAS
