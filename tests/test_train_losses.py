@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 from training_runs import one_thread  # noqa: F401
 
+from pico_core.errors import OptionError
 from pico_core.mosaic import Mosaic
 from pico_core.tiling import OVERLAP, WINDOW, Box, Grid
 from pico_metrics.lpips import lpips
 from pico_metrics.ms_ssim import ms_ssim
 from pico_train.config import from_dict
 from pico_train.discriminator import Discriminator, codec_loss, discriminator_loss
-from pico_train.losses import LpipsLoss, MseLoss, MsSsimLoss, TextFidelityLoss, TilingArtifactLoss
+from pico_train.losses import (
+    GridArtifactLoss,
+    LpipsLoss,
+    MseLoss,
+    MsSsimLoss,
+    TextFidelityLoss,
+    TilingArtifactLoss,
+)
 from pico_train.objective import Objective
 from pico_train.sampling import Group, covered
 from pico_train.tile_groups import blend, code
@@ -53,6 +64,46 @@ def test_tiling_loss_of_a_constant_offset_is_its_size_at_every_resolution(
     reference = torch.full((1, 3, height, width), 0.5)
     value = TilingArtifactLoss((8, 16, 32))(reference + offset, reference)
     assert torch.allclose(value, torch.tensor([3 * abs(offset)]), atol=1e-5)
+
+
+def test_grid_loss_sees_a_faint_pattern_in_every_block_that_no_other_term_tells_from_noise(
+    photo: NDArray[np.uint8],
+) -> None:
+    reference = as_tensor(photo[:256, :256])
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(0)) / 255
+    pattern = noise[..., :16, :16].repeat(1, 1, 16, 16)
+    pattern *= noise.square().mean().sqrt() / pattern.square().mean().sqrt()
+    mse, tiling, grid = MseLoss(), TilingArtifactLoss(), GridArtifactLoss()
+    assert torch.allclose(mse(reference + pattern, reference), mse(reference + noise, reference))
+    assert tiling(reference + pattern, reference) < 2 * tiling(reference + noise, reference)
+    assert grid(reference + pattern, reference) > 10 * grid(reference + noise, reference)
+
+
+@given(st.integers(16, 70), st.integers(16, 70), st.integers(0, 15), st.integers(0, 15))
+def test_grid_loss_counts_one_place_of_every_whole_block_as_one_of_256(
+    height: int, width: int, row: int, column: int
+) -> None:
+    reference = torch.full((1, 3, height, width), 0.5)
+    image = reference.clone()
+    image[..., row::16, column::16] += 0.1
+    assert torch.allclose(GridArtifactLoss()(image, reference), torch.tensor([0.1 / 256]), atol=1e-6)
+
+
+def test_grid_loss_of_neighbouring_tiles_looks_at_one_tile_only(photo: NDArray[np.uint8]) -> None:
+    """Every tile has a grid of its own, and two of them lie on the same phase only by chance."""
+    losses = {"mse": {"weight": 0.0}, "grid_artifact": {"weight": 1.0}}
+    config = from_dict({"phase": "perceptual", "losses": losses, "tiles": {"window": 128}})
+    objective = Objective(config, 8, torch.device("cpu"))
+    pixels, level, bits = as_tensor(photo[:248, :248]), torch.zeros(1), (torch.zeros(1), torch.zeros(1))
+    image = pixels.clone()
+    image[..., 120:] += 0.1
+
+    def term(tiles: tuple[int, int]) -> float:
+        _, terms = objective(image, Group(pixels, None, level, tiles, 1.0), bits, None)
+        return float(terms["grid_artifact"])
+
+    assert term((2, 2)) == 0
+    assert term((1, 1)) > 0.01
 
 
 def test_text_loss_multiplies_the_error_inside_the_mask_only() -> None:
@@ -184,6 +235,35 @@ def test_lpips_is_compared_in_changing_poses(pair: tuple[NDArray[np.uint8], NDAr
     turned = lpips_values(0, True, group, distorted)
     assert 4 < len(turned) <= 8  # two mirrors and a transposition
     assert max(turned) < 1.5 * min(turned)  # both images turn alike
+
+
+def test_lpips_counts_what_is_seen_at_half_and_quarter_size(
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> None:
+    reference, distorted = (as_tensor(image) for image in pair)
+    term = {"weight": 2.0, "shift": 0, "turn": False, "sizes": [1.0, 0.0, 0.5]}
+    losses = {"mse": {"weight": 0.0}, "lpips": term}
+    config = from_dict({"phase": "perceptual", "losses": losses, "engine": {"precision": "float32"}})
+    objective, nothing = Objective(config, 4, torch.device("cpu")), torch.zeros(1)
+    level = torch.tensor([3 * math.log(4) / math.log(320)])  # where lambda is 0.001
+    group = Group(reference, None, level, (1, 1), 1.0)
+    loss, terms = objective(distorted, group, (nothing, nothing), None)
+    quarters = [F.avg_pool2d(image, 4) for image in (distorted, reference)]
+    assert terms["lpips"] == pytest.approx(LpipsLoss()(distorted, reference).item(), rel=1e-4)
+    assert terms["lpips_4"] == pytest.approx(LpipsLoss()(*quarters).item(), rel=1e-4)
+    assert "lpips_2" not in terms
+    assert loss.item() == pytest.approx(2 * terms["lpips"].item() + terms["lpips_4"].item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [[], [1.0, 1.0, 1.0, 1.0]])
+def test_sizes_that_lpips_cannot_take_are_refused_before_training(sizes: list[float]) -> None:
+    values = {
+        "phase": "perceptual",
+        "losses": {"lpips": {"weight": 1.0, "sizes": sizes}},
+        "data": {"crop": 128},
+    }
+    with pytest.raises(OptionError, match=r"losses\.lpips\.sizes"):
+        from_dict(values)
 
 
 def windowed(window: int) -> Objective:

@@ -78,6 +78,7 @@ LOOKS = Study(
     (
         Variant(BASE, "every loss but the GAN", ("gan.weight=0",)),
         Variant("no-tal", "no TilingArtifactLoss", ("gan.weight=0", "losses.tiling_artifact.weight=0")),
+        Variant("no-grid", "no GridArtifactLoss", ("gan.weight=0", "losses.grid_artifact.weight=0")),
         Variant("no-text", "no TextFidelityLoss", ("gan.weight=0", "losses.text_fidelity.weight=0")),
         Variant("no-lpips", "no LPIPS-Squeeze", ("gan.weight=0", "losses.lpips.weight=0")),
         Variant(
@@ -85,6 +86,7 @@ LOOKS = Study(
             "LPIPS-Squeeze always in the same pose",
             ("gan.weight=0", "losses.lpips.shift=0", "losses.lpips.turn=false"),
         ),
+        Variant("one-size", "LPIPS-Squeeze at full size only", ("gan.weight=0", "losses.lpips.sizes=[1.0]")),
         Variant("gan", "with the GAN", ("gan.start=0", "gan.lead=0", "gan.warm_up=100")),
     ),
     ("psnr", "lpips_alex", "lpips_squeeze", "ssimulacra2", "patch_distance"),

@@ -17,6 +17,7 @@ from pico_core.errors import OptionError
 BUNDLED = Path(__file__).parent / "configs"
 PHASES = ("mse", "perceptual")
 STARTS = ("principal", "random")
+LEAST_LPIPS_SIDE = 17  # pixels; the pooling of LPIPS-Squeeze leaves nothing of less
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class PosedTerm(Term):
 
     shift: int = 15  # pixels that the part it sees is smaller by, on each side; 0: always all of the crops
     turn: bool = True  # mirror and transpose at random
+    sizes: tuple[float, ...] = (
+        1.0,
+    )  # factors on the weight: of the crops, of them at half the size, at a quarter
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Losses:
     lpips: PosedTerm = PosedTerm()
     ms_ssim: Term = Term()  # of 1 - MS-SSIM
     tiling_artifact: Term = Term()
+    grid_artifact: Term = Term()
     text_fidelity: Term = Term()
 
 
@@ -165,6 +170,7 @@ class Config:
         for name, side in (("data.crop", self.data.crop), ("tiles.window", self.tiles.window)):
             _require(side > 0 and side % 64 == 0, f"{name} is {side}; it must be a multiple of 64")
         _require(0 <= self.tiles.share <= 1, f"tiles.share is {self.tiles.share}; it must be from 0 to 1")
+        self._check_lpips()
         shares = len(self.data.shares) in (0, len(self.data.packs))
         _require(shares, "data.shares must have one entry for each of data.packs, or none")
         low, high = self.rate.lambda_low, self.rate.lambda_high
@@ -179,6 +185,16 @@ class Config:
             _require(
                 not perceptual, f"phase mse has only the MSE term; {', '.join(perceptual)} need perceptual"
             )
+
+    def _check_lpips(self) -> None:
+        term = self.losses.lpips
+        _require(
+            len(term.sizes) > 0, "losses.lpips.sizes must have a factor for each size, the full one first"
+        )
+        left = (self.data.crop - term.shift) // 2 ** (len(term.sizes) - 1)
+        needed = LEAST_LPIPS_SIDE if term.weight else 0
+        problem = f"losses.lpips.sizes has {len(term.sizes)} sizes, of which the last leaves crops {left} pixels a side"
+        _require(left >= needed, f"{problem}; LPIPS needs {LEAST_LPIPS_SIDE}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a TOML file holds them."""

@@ -13,12 +13,22 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .config import Config, PosedTerm, Term
+from pico_core.tiling import OVERLAP
+
+from .config import LEAST_LPIPS_SIDE, Config, PosedTerm, Term
 from .discriminator import PATCH, Discriminator, codec_loss
 from .hardware import place
-from .losses import LpipsLoss, MseLoss, MsSsimLoss, TextFidelityLoss, TilingArtifactLoss
+from .losses import (
+    GridArtifactLoss,
+    LpipsLoss,
+    MseLoss,
+    MsSsimLoss,
+    TextFidelityLoss,
+    TilingArtifactLoss,
+)
 from .sampling import Group
 
 REFERENCE_LAMBDA = 0.001
@@ -70,7 +80,8 @@ class Objective:
     def __init__(self, config: Config, levels: int, device: torch.device):
         self._config, self._levels, self._device = config, levels, device
         self._mse, self._text = MseLoss(), TextFidelityLoss()
-        self._tiling, self._ms_ssim = TilingArtifactLoss(), MsSsimLoss().to(device)
+        self._tiling, self._grid = TilingArtifactLoss(), GridArtifactLoss()
+        self._ms_ssim = MsSsimLoss().to(device)
         self._lpips: LpipsLoss | None = None
         if config.losses.lpips.weight:
             self._lpips = place(LpipsLoss(), device)
@@ -137,17 +148,44 @@ class Objective:
         if losses.mse.weight:
             found.append(("mse", losses.mse, self._mse(output, reference)))
         if self._lpips is not None:
-            with autocast(self._config, self._device):
-                value = self._lpips(*_posed((output, reference), losses.lpips))
-            found.append(("lpips", losses.lpips, value))
+            found += self._lpips_at_sizes(self._lpips, *_posed((output, reference), losses.lpips))
         if losses.ms_ssim.weight:
             found.append(("ms_ssim", losses.ms_ssim, self._ms_ssim(output, reference)))
         if losses.tiling_artifact.weight:
             found.append(("tiling_artifact", losses.tiling_artifact, self._tiling(output, reference)))
+        if losses.grid_artifact.weight:
+            value = self._grid(*self._within_a_grid((output, reference), group.tiles))
+            found.append(("grid_artifact", losses.grid_artifact, value))
         if losses.text_fidelity.weight:
             value = self._text(output, reference, group.mask)
             found.append(("text_fidelity", losses.text_fidelity, value))
         return found
+
+    def _lpips_at_sizes(
+        self, lpips: LpipsLoss, output: Tensor, reference: Tensor
+    ) -> list[tuple[str, Term, Tensor]]:
+        """LPIPS of the images and of their reductions: seen from further away, other structures matter.
+
+        Zero for reductions that are too small for it, as pairs of narrow tiles may become.
+        """
+        term, found = self._config.losses.lpips, []
+        for halvings, factor in enumerate(term.sizes):
+            if halvings:
+                output, reference = (F.avg_pool2d(image, 2) for image in (output, reference))
+            if not factor:
+                continue
+            value = torch.zeros(len(output), device=self._device)
+            if min(output.shape[2:]) >= LEAST_LPIPS_SIDE:
+                with autocast(self._config, self._device):
+                    value = lpips(output, reference)
+            name = f"lpips_{2**halvings}" if halvings else "lpips"
+            found.append((name, Term(term.weight * factor, term.exponent), value))
+        return found
+
+    def _within_a_grid(self, images: tuple[Tensor, ...], tiles: tuple[int, int]) -> list[Tensor]:
+        """Images (N,3,H,W); of tiles, what the first one shares with no other, since each has its own grid."""
+        side = max(images[0].shape[2:]) if tiles == (1, 1) else self._config.tiles.window - OVERLAP
+        return [image[..., :side, :side] for image in images]
 
     def _adversarial(self, output: Tensor, group: Group, adversary: Adversary) -> Tensor:
         shielded = output
