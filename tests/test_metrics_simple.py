@@ -17,6 +17,7 @@ from pico_core.errors import InvalidImageError
 from pico_metrics.catalogue import METRICS, Metric
 from pico_metrics.colour import colour_shift, lab_of_linear, linear_of_srgb
 from pico_metrics.ms_ssim import decibels, ms_ssim, ssim
+from pico_metrics.patterns import flat_pattern
 from pico_metrics.pictures import block_means
 from pico_metrics.psnr import psnr
 from pico_metrics.text import text_error
@@ -149,6 +150,37 @@ def test_tile_border_error_is_not_defined_for_a_single_tile() -> None:
     assert math.isnan(tile_border_error(flat(0), flat(1)))
 
 
+def patterned(amplitude: float, noise: float) -> NDArray[np.uint8]:
+    """Flat grey of two tiles: in every block of either tile's grid the same checkerboard, and noise."""
+    pixels = np.full((128, 1016, 3), 100.0) + np.random.default_rng(0).normal(0, noise, (128, 1016, 3))
+    board = np.where(np.indices((128, 512, 3)).sum(0) // 4 % 2, amplitude, -amplitude)
+    pixels[:, :512] += board
+    pixels[:, 512:] += board[:, 8:512]  # the second tile begins at 504, in the middle of a block of the first
+    return pixels.round().clip(0, 255).astype(np.uint8)
+
+
+def test_flat_pattern_is_the_size_of_what_every_block_shares() -> None:
+    reference = flat(100, 128, 1016)
+    assert flat_pattern(reference, patterned(3, 0)) == pytest.approx(3)
+    assert flat_pattern(reference, patterned(1, 4)) == pytest.approx(1, abs=0.1)
+    assert flat_pattern(reference, patterned(0, 4)) < 0.2
+
+
+def test_flat_pattern_does_not_look_at_busy_blocks() -> None:
+    reference = flat(100, 128, 1016)
+    reference[:64] = np.random.default_rng(1).integers(0, 256, (64, 1016, 3), np.uint8)
+    distorted = reference.copy()
+    distorted[:64:16, ::8] ^= 64
+    assert flat_pattern(reference, distorted) == 0
+
+
+def test_flat_pattern_is_not_defined_where_little_is_flat() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
+    assert math.isnan(flat_pattern(noise, noise))
+    assert math.isnan(flat_pattern(flat(0, 112, 128), flat(1, 112, 128)))
+    assert flat_pattern(flat(0, 128, 128), flat(1, 128, 128)) == 0
+
+
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
 def test_every_metric_refuses_what_it_cannot_compare(metric: Metric) -> None:
     good = flat(0)
@@ -157,7 +189,11 @@ def test_every_metric_refuses_what_it_cannot_compare(metric: Metric) -> None:
             metric.function(good, bad)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
+# The pattern in flat parts does not rise with every kind of distortion: coarse steps repeat with no grid.
+GENERAL = [metric for metric in METRICS.values() if metric.name != "flat_pattern"]
+
+
+@pytest.mark.parametrize("metric", GENERAL, ids=lambda metric: metric.name)
 def test_every_metric_is_best_for_equal_pictures_and_falls_with_distortion(metric: Metric) -> None:
     small = metric.name not in ("tile_border", "tile_interior")
     reference = picture() if small else picture(1016, 64)

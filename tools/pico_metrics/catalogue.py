@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from types import MappingProxyType
 
-from . import colour, lpips, ms_ssim, networks, patches, psnr, ssimulacra2, text, tile_borders
+from . import colour, lpips, ms_ssim, networks, patches, patterns, psnr, ssimulacra2, text, tile_borders
 from .pictures import Pixels
 from .text_regions import Region
 
@@ -73,6 +73,7 @@ _OF_PICTURES = (
     Metric("patch_distance", "patch distance", False, patches.patch_distance, least_side=patches.LEAST_SIDE),
     Metric("tile_border", "step across tile borders", False, tile_borders.tile_border_error),
     Metric("tile_interior", "step inside tiles", False, tile_borders.tile_interior_error),
+    Metric("flat_pattern", "pattern in flat parts", False, patterns.flat_pattern, unit="of 255"),
     Metric("colour_shift", "colour shift", False, colour.colour_shift, unit="delta E"),
 )
 _OF_TEXT = (
