@@ -65,9 +65,8 @@ class PosedTerm(Term):
 
     shift: int = 15  # pixels that the part it sees is smaller by, on each side; 0: always all of the crops
     turn: bool = True  # mirror and transpose at random
-    sizes: tuple[float, ...] = (
-        1.0,
-    )  # factors on the weight: of the crops, of them at half the size, at a quarter
+    # factors on the weight: of the crops, of them at half the size, at a quarter ...
+    sizes: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
