@@ -253,7 +253,8 @@ def _is_alpha(data: bytes, described: _Described, item_id: int) -> bool:
     for source in _properties(described, item_id, b"auxC"):
         cursor = Cursor(data, source)
         cursor.version(0)
-        if cursor.text() == ALPHA_URN:
+        # Compared where it lies: an item may list the same box of 16 MB 255 times.
+        if data.startswith(ALPHA_URN.encode() + b"\0", cursor.position, source.end):
             return True
     return False
 
@@ -261,11 +262,11 @@ def _is_alpha(data: bytes, described: _Described, item_id: int) -> bool:
 def _read_profile(data: bytes, described: _Described) -> bytes | None:
     """The ICC profile, if the picture's colours are described by one."""
     sources = _properties(described, described.primary, b"colr")
-    profiles = [data[box.body + 4 : box.end] for box in sources if data[box.body : box.body + 4] == b"prof"]
-    if len(profiles) > 1 or b"" in profiles:
+    profiles = [box for box in sources if data[box.body : min(box.end, box.body + 4)] == b"prof"]
+    if len(profiles) > 1 or any(box.end == box.body + 4 for box in profiles):
         msg = f"item {described.primary}: its ICC profile is empty, or there are several"
         raise CorruptError(msg)
-    return profiles[0] if profiles else None
+    return data[profiles[0].body + 4 : profiles[0].end] if profiles else None
 
 
 def _read_picture(

@@ -7,6 +7,7 @@ import re
 import struct
 import tracemalloc
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import container_samples as samples
@@ -438,6 +439,36 @@ def test_an_absurd_size_is_refused_before_memory_is_taken(data: bytes) -> None:
         with pytest.raises(CorruptError):
             Container(stream)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def listed_often(item_id: int, kind: bytes) -> Mapping[bytes, Edit]:
+    """Edits that make an item list a property of its 250 times more."""
+
+    def edit_box(whole: bytes) -> bytes:
+        properties = boxes.children(whole, 16, 8 + int.from_bytes(whole[8:12], "big"))
+        number = 1 + [box.kind for box in properties].index(kind)
+        entry = whole.index(struct.pack(">H", item_id), whole.index(b"ipma") + 12)
+        count = whole[entry + 2]
+        end = entry + 3 + count
+        assert number in whole[entry + 3 : end]
+        ipma = whole[whole.index(b"ipma") + 4 : entry + 2] + bytes([count + 250]) + whole[entry + 3 : end]
+        rest = boxes.box(b"ipma", ipma, bytes([number]) * 250, whole[end:])
+        return boxes.box(b"iprp", whole[8 : whole.index(b"ipma") - 4], rest)
+
+    return {b"iprp": edit_box}
+
+
+@pytest.mark.parametrize(("item_id", "kind"), [(PICTURE, b"colr"), (ALPHA, b"auxC")])
+def test_a_property_listed_often_is_not_copied_each_time(item_id: int, kind: bytes) -> None:
+    large = property_edit(kind, lambda whole: boxes.box(kind, whole[8:12], b"x" * 1_000_000, b"\0"))
+    stream = io.BytesIO(spoil(spoil(FULL, large), listed_often(item_id, kind)))
+    tracemalloc.start()
+    try:
+        with suppress(CorruptError):
+            Container(stream)
+        assert tracemalloc.get_traced_memory()[1] < 2_500_000
     finally:
         tracemalloc.stop()
 
