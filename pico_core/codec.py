@@ -10,8 +10,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -166,10 +166,8 @@ def encode_tiles(
 
     open_tiles = [index for index, tile in enumerate(settled) if tile is None]
     if open_tiles:
-        from .networks.workers import pool
-
-        codec.networks(precision)
-        for index, tile in zip(open_tiles, _in_order(job, open_tiles, *pool()), strict=True):
+        pool, count = _network_workers(codec, precision)
+        for index, tile in zip(open_tiles, _in_order(job, open_tiles, pool, count), strict=True):
             settled[index] = tile
     return [tile for tile in settled if tile is not None]
 
@@ -211,11 +209,11 @@ def decode_tiles(
     level: float,
     precision: str,
     profile: Profile | None = None,
-) -> Iterator[NDArray[np.uint8] | PicoError]:
+) -> Generator[NDArray[np.uint8] | PicoError]:
     """The pixels (height, width, channels) of tiles given as windows and functions that read their bytes.
 
     `codec` is None where no tile was coded by networks. An error that concerns one tile is yielded in its
-    place; the caller decides whether it may be missing.
+    place; the caller decides whether it may be missing. Once the generator is closed, nothing is read any more.
     """
 
     def job(task: tuple[Box, Callable[[], Tile]]) -> NDArray[np.uint8] | PicoError:
@@ -231,10 +229,7 @@ def decode_tiles(
         with _plain_workers() as (pool, count):
             yield from _in_order(job, tiles, pool, count)
     else:
-        from .networks.workers import pool as network_pool
-
-        codec.networks(precision)
-        yield from _in_order(job, tiles, *network_pool())
+        yield from _in_order(job, tiles, *_network_workers(codec, precision))
 
 
 def _decode_tile(
@@ -258,6 +253,19 @@ def _decode_tile(
         return codec.synthesise(symbols, z, window, channels, level, precision)
 
 
+def _network_workers(codec: LearnedCodec, precision: str) -> tuple[Executor, int]:
+    """Threads for coding with networks, and their number; the networks are ready.
+
+    They are made by a worker, whose arithmetic takes no other thread: in a forked child whose parent used torch, the
+    caller's thread would wait for helpers that were not forked along.
+    """
+    from .networks.workers import pool
+
+    workers, count = pool()
+    workers.submit(codec.networks, precision).result()
+    return workers, count
+
+
 @contextmanager
 def _plain_workers() -> Iterator[tuple[Executor, int]]:
     """Threads for coding that needs no networks, and so no torch."""
@@ -266,8 +274,11 @@ def _plain_workers() -> Iterator[tuple[Executor, int]]:
         yield pool, count
 
 
-def _in_order(job: Callable[[S], T], tasks: Iterable[S], pool: Executor, workers: int) -> Iterator[T]:
-    """Results in the order of the tasks, computed in the pool, never more than a few ahead of the reader."""
+def _in_order(job: Callable[[S], T], tasks: Iterable[S], pool: Executor, workers: int) -> Generator[T]:
+    """Results in the order of the tasks, computed in the pool, never more than a few ahead of the reader.
+
+    Closing it waits for the jobs that run: what they read belongs to the caller, who may go on to use it.
+    """
     pending: deque[Future[T]] = deque()
     try:
         for task in tasks:
@@ -277,8 +288,7 @@ def _in_order(job: Callable[[S], T], tasks: Iterable[S], pool: Executor, workers
         while pending:
             yield pending.popleft().result()
     finally:
-        for future in pending:
-            future.cancel()
+        wait([future for future in pending if not future.cancel()])
 
 
 def _cut(pixels: NDArray[np.uint8], window: Box) -> NDArray[np.uint8]:

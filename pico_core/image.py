@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
@@ -371,13 +372,13 @@ class PicoFile:
         tiles = ((self._grid.window(i), lambda i=i: read(i)) for i in indices)
         mosaic = Mosaic(self._grid, box, channels)
         learned = None if alpha else self._codec()
-        decoded = codec.decode_tiles(tiles, learned, channels, self.level, precision, profile)
-        for index, pixels in zip(indices, decoded, strict=True):
-            if isinstance(pixels, PicoError):
-                if not grey:
-                    raise pixels
-                pixels = missing_tile(self._grid.window(index), channels)
-            mosaic.add(index, pixels)
+        with closing(codec.decode_tiles(tiles, learned, channels, self.level, precision, profile)) as decoded:
+            for index, pixels in zip(indices, decoded, strict=True):
+                if isinstance(pixels, PicoError):
+                    if not grey:
+                        raise pixels
+                    pixels = missing_tile(self._grid.window(index), channels)
+                mosaic.add(index, pixels)
         return mosaic.finish()
 
     def _codec(self) -> LearnedCodec | None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +141,56 @@ def test_damaged_tiles_raise_or_are_shown_grey_while_the_rest_stays(coded: bytes
         shown = file.decode(on_missing="grey", precision="float32")
     assert (shown[516:, 516:] == 128).all()
     assert np.array_equal(shown[:500], whole[:500])
+
+
+class SlowStream(io.BytesIO):
+    """A file that takes its time, and remembers whether it was read after its owner took it back."""
+
+    taken_back = read_later = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        time.sleep(0.02)
+        self.read_later |= self.taken_back
+        return super().read(size)
+
+
+def test_nothing_reads_the_stream_once_decoding_has_failed(coded: bytes) -> None:
+    with PicoFile(coded) as file:
+        length = len(file.container.read_tile(0).payload)
+        start = coded.index(file.container.read_tile(0).payload)
+    damaged = bytearray(coded)
+    damaged[start + length // 2] ^= 1
+    stream = SlowStream(damaged)
+    with PicoFile(stream) as file, pytest.raises(CorruptError):
+        file.decode()
+    stream.taken_back = True
+    time.sleep(0.3)
+    assert not stream.read_later
+
+
+FORKING = """
+import os, sys, torch
+import pico_core
+torch.set_num_threads(2)
+data = open(sys.argv[1], "rb").read()
+torch.ones(1000, 1000).add(1).sum()  # in two threads
+child = os.fork()
+if child == 0:
+    os._exit(0 if pico_core.decode(data).size else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_beside_torch_decodes(coded: bytes, tmp_path: Path) -> None:
+    (tmp_path / "photo.pico").write_bytes(coded)
+    command = [sys.executable, "-W", "ignore", "-c", FORKING, str(tmp_path / "photo.pico")]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            assert process.wait(120) == 0
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_file_cut_short_opens_on_request_and_shows_what_arrived(coded: bytes) -> None:
