@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
@@ -25,6 +26,7 @@ _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX"})
 _OTHER_COLOUR_SPACES = frozenset({"CMYK", "YCbCr", "HSV", "LAB"})
 _ICC_COLOUR_SPACE = slice(16, 20)
+_UNREADABLE_EXIF = (SyntaxError, ValueError, TypeError, LookupError, EOFError, OSError, struct.error)
 
 
 def to_bytes(im: Image.Image, **options: Any) -> bytes:
@@ -42,6 +44,7 @@ def to_bytes(im: Image.Image, **options: Any) -> bytes:
     if 0 in im.size:
         msg = f"cannot write an empty image ({im.width} x {im.height} pixels) as PICO"
         raise ValueError(msg)
+    im.load()  # metadata may lie behind the pixels, in PNG for one
     mode = _stored_mode(im)
     metadata = _metadata(im, options)
     given = _given(options)
@@ -170,7 +173,11 @@ def _exif(im: Image.Image, options: dict[str, Any]) -> bytes | None:
     return edited if len(edited) > len(Image.Exif().tobytes()) else None
 
 
-def _rewritten(original: bytes) -> bytes:
+def _rewritten(original: bytes) -> bytes | None:
+    """What Pillow makes of an EXIF block; None if it cannot read it."""
     exif = Image.Exif()
-    exif.load(original)
-    return exif.tobytes()
+    try:
+        exif.load(original)
+        return exif.tobytes()
+    except _UNREADABLE_EXIF:
+        return None

@@ -232,6 +232,15 @@ def test_empty_exif_object_clears() -> None:
     assert "exif" not in reopened(im, exif=Image.Exif()).info
 
 
+@pytest.mark.parametrize("broken", [b"Exif\0\0garbage!", b"Exif\0\0II", b"II*\0", b"\0"])
+def test_broken_exif_can_be_replaced(broken: bytes) -> None:
+    im = random_picture()
+    im.info["exif"] = broken
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    assert reopened(im, exif=tags).getexif()[0x0112] == 6
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("exif", 5), ("exif", "text"), ("icc_profile", "text"), ("xmp", 1.5)]
 )
@@ -317,6 +326,18 @@ def test_to_bytes_leaves_an_existing_file_alone_when_an_option_is_bad(tmp_path: 
 def test_to_bytes_gives_what_save_writes() -> None:
     im = random_picture("RGBA")
     assert pillow_pico.to_bytes(im, lossless=True, exif=exif()) == saved(im, exif=exif())
+
+
+def test_metadata_behind_the_pixels_is_found_by_to_bytes() -> None:
+    stream = io.BytesIO()
+    random_picture().save(stream, "PNG", exif=exif())
+    plain = stream.getvalue()
+    at = plain.index(b"eXIf") - 4
+    chunk = plain[at : at + 12 + int.from_bytes(plain[at : at + 4], "big")]
+    end = plain.index(b"IEND") - 4
+    moved = plain[:at] + plain[at + len(chunk) : end] + chunk + plain[end:]
+    again = Image.open(io.BytesIO(pillow_pico.to_bytes(Image.open(io.BytesIO(moved)))))
+    assert again.getexif() == Image.open(io.BytesIO(plain)).getexif()
 
 
 def test_options_of_other_formats_are_ignored_as_pillow_promises() -> None:
