@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -377,6 +378,17 @@ def test_flat_colours_survive_the_planes_of_vvc(height: int, width: int, r: int,
     assert planes[0].shape == (height + height % 2, width + width % 2)
     back = from_planes(planes)[:height, :width].astype(int)
     assert np.abs(back - pixels).max() <= 1
+
+
+def test_avif_pays_nothing_for_tiles_that_only_make_it_faster() -> None:
+    grain = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    picture = Image.fromarray(grain).resize((1024, 768), Image.Resampling.BICUBIC)
+    sizes = []
+    for tiles in ({"autotiling": False}, {"autotiling": True}):
+        stream = io.BytesIO()
+        picture.save(stream, "AVIF", quality=30, subsampling="4:2:0", speed=4, **tiles)
+        sizes.append(stream.tell())
+    assert len(PILLOW_CODECS["avif"].encode(np.asarray(picture), "30")) == sizes[0] < sizes[1]
 
 
 def test_vvc_codes_and_decodes(folder: Path) -> None:
