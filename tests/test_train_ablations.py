@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from training_runs import ARCHITECTURE, make_pack, one_thread  # noqa: F401
 
+from pico_core.errors import OptionError
 from pico_train import ablations, checkpoint
 from pico_train.config import read
 
@@ -58,6 +59,11 @@ def test_page_gets_a_row_for_each_variant_and_the_rest_of_it_stays(
         *(part for size in SIZES for part in ("--set", size)),
     ]
     assert ablations.main(arguments) == 0
+    for change in (["--set", "rate.lambda_high=0.01"], ["--steps", "3"]):
+        with pytest.raises(
+            OptionError, match=r"holds a run of another study .*; delete it, or choose another"
+        ):
+            ablations.main([*arguments, *change])
     text = page.read_text("utf-8")
     assert text.startswith("# Ablations\n\nBy hand.\n")
     rows = [line for line in text.splitlines() if line.startswith("| ")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from pico_core.errors import OptionError
 from pico_train.config import Config, from_dict
-from pico_train.packs import Pack, PackError, Packing, pack, read_outlines, summary_of, write_outlines
+from pico_train.packs import Pack, PackError, Packing, pack, read_outlines, spread, summary_of, write_outlines
 from pico_train.sampling import Batches, Group, Prefetcher
 from pico_train.text_masks import draw_mask
 
@@ -39,6 +40,14 @@ def raw(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("packs") / "raw"
     pack([folder], out, Packing(part_bytes=800_000))
     return out
+
+
+@pytest.mark.parametrize("count", [1, 3, 400, 1367, 1368, 2000])
+def test_a_choice_spreads_over_all_there_is(count: int) -> None:
+    chosen = spread(range(1368), count)
+    assert len(chosen) == len(set(chosen)) == min(count, 1368)
+    gaps = {after - before for before, after in pairwise([*chosen, 1368])}
+    assert max(gaps) - min(gaps) <= 1
 
 
 def test_packs_keep_every_pixel_in_parts_of_limited_size(folder: Path, raw: Path) -> None:

@@ -305,6 +305,55 @@ def test_logarithms_learn_at_a_rate_of_their_own(pack_folder: Path) -> None:
     assert moved["decoder.stage4.gain"] == pytest.approx(1e-4, rel=0.01)
 
 
+def test_adam_is_that_of_torch_whatever_parameter_joins_late() -> None:
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(size)) for size in ((3,), (4, 2), (5,))]
+    theirs = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
+    named = [(str(index), parameter) for index, parameter in enumerate(ours)]
+    optimisers = [MuonAdam(named, Optimiser(adam_rate=1e-3)), torch.optim.Adam(theirs, 1e-3, (0.9, 0.99))]
+    for step in range(5):
+        for a, b in zip(ours, theirs, strict=True):
+            a.grad = torch.randn_like(a) if step or a is not ours[1] else None
+            b.grad = None if a.grad is None else a.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, atol=1e-7)
+
+
+def test_a_changed_rate_of_the_discriminator_holds_on_resuming(pack_folder: Path, tmp_path: Path) -> None:
+    Trainer(small_config(pack_folder), tmp_path, Team()).save()
+    trainer = Trainer(small_config(pack_folder, gan={"learning_rate": 5e-5}), tmp_path, Team())
+    assert trainer.discriminator_optimiser is not None
+    assert [group["lr"] for group in trainer.discriminator_optimiser.param_groups] == [5e-5]
+
+
+def test_an_evaluation_that_was_killed_is_made_up_for(
+    pack_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = mse_config(
+        pack_folder, schedule={"steps": 2}, evaluation={"pictures": str(tmp_path), "every": 2}
+    )
+    evaluated: list[int] = []
+
+    def killed(trainer: Trainer) -> dict[str, Any]:
+        trainer.save()
+        raise KeyboardInterrupt
+
+    def done(trainer: Trainer) -> dict[str, Any]:
+        evaluated.append(trainer.step)
+        return {"step": trainer.step, "evaluation": {}}
+
+    monkeypatch.setattr(engine, "_require_evaluation", lambda: None)
+    monkeypatch.setattr(engine, "_evaluate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(Team(), config, tmp_path / "run", Limits())
+    monkeypatch.setattr(engine, "_evaluate", done)
+    for _ in range(2):
+        train(Team(), config, tmp_path / "run", Limits())
+    assert evaluated == [2]
+
+
 def test_processes_share_out_the_matrices_of_a_step() -> None:
     class Apart(Team):
         """One of several processes, before they exchange anything."""

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from training_runs import ARCHITECTURE, make_pack, mse_config, one_thread  # noqa: F401
 
+from pico_bench.originals import Original
 from pico_core import registry
 from pico_core.codec import LearnedCodec
 from pico_core.errors import OptionError
@@ -29,8 +30,10 @@ from pico_core.networks.inference import Networks
 from pico_core.networks.layers import ConvScale
 from pico_core.networks.model import Architecture, PicoModel
 from pico_core.scale_path import LOG_SCALE_LOW, LOG_SCALE_SPACING, Z_LIMIT, ScalePath
+from pico_train import evaluate
 from pico_train.cli import main
 from pico_train.engine import Limits, train
+from pico_train.evaluate import EstimatedCodec
 from pico_train.export import _layer
 from pico_train.integer import integer_scale_path
 from pico_train.integer_training import IntegerScaleDecoder
@@ -340,3 +343,14 @@ def test_models_that_cannot_ship_are_evaluated_on_their_estimate(
         == 0
     )
     assert '"bits": "estimated"' in (tmp_path / "x.json").read_text()
+
+
+def test_estimates_are_measured_again_when_the_networks_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = Original(Path("any.png"))
+    model = PicoModel(make_architecture(ARCHITECTURE))
+    before = EstimatedCodec(model, "weights", [1.0]).identity(original, "1")
+    assert EstimatedCodec(model, "weights", [1.0]).identity(original, "1") == before
+    monkeypatch.setattr(evaluate, "hash_of_sources", lambda folder: "other code")
+    assert EstimatedCodec(model, "weights", [1.0]).identity(original, "1") != before

@@ -17,13 +17,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pico_core.errors import OptionError
 
 if TYPE_CHECKING:
     from pico_bench.codecs import Codec
     from pico_bench.curves import Curve
     from pico_bench.originals import Original
     from pico_bench.tables import Table
+
+    from .config import Config
 
 BASE = "base"
 
@@ -176,7 +180,10 @@ def _chosen(study: Study, only: Sequence[str] | None) -> list[Variant]:
 
 
 def train_variant(study: Study, variant: Variant, budget: Budget, run: Path) -> None:
-    """Train a variant to the end of its budget, or do nothing if it has been. Raises PicoError subclasses."""
+    """Train a variant to the end of its budget, or do nothing if it has been.
+
+    Raises OptionError if the folder holds a run of another budget, and other PicoError subclasses.
+    """
     from . import checkpoint
     from .config import read
     from .engine import Limits, train
@@ -184,12 +191,30 @@ def train_variant(study: Study, variant: Variant, budget: Budget, run: Path) -> 
     from .processes import run_team, team_size
 
     config = read(study.config, [*budget.overrides(), *variant.settings])
-    if (run / checkpoint.NAME).is_file() and checkpoint.read(run / checkpoint.NAME)["step"] >= budget.steps:
-        return
+    if (saved := checkpoint.load(run)) is not None:
+        _check_same(saved, config, budget, run)
+        if saved["step"] >= budget.steps:
+            return
     size = 1
     if device_of(config).type == "cpu":
         size = team_size(config.engine.processes, config.batch // config.micro_batch)
     run_team(size, train, (config, run, Limits(), budget.init))
+
+
+def _check_same(saved: dict[str, Any], config: Config, budget: Budget, run: Path) -> None:
+    """Raise OptionError unless the checkpoint is of this config and went on from the same weights."""
+    from .config import differences
+    from .start import read_start
+
+    changes = [
+        line for line in differences(saved["config"], config.to_dict()) if not line.startswith("engine.")
+    ]
+    earlier = list(read_start(budget.init).history) if budget.init else []
+    if saved["history"][:-1] != earlier:
+        changes.append(f"--init: other weights than {budget.init}")
+    if changes:
+        msg = f"{run} holds a run of another study ({'; '.join(changes)}); delete it, or choose another --out"
+        raise OptionError(msg)
 
 
 def _measured(

@@ -32,7 +32,7 @@ from .optimiser import AveragedWeights, MuonAdam, rate_factor
 from .packs import Pack, summary_of
 from .principal import start_linear
 from .processes import Team
-from .run_log import Progress, RunLog
+from .run_log import Progress, RunLog, read_log
 from .sampling import Batches, Group, Prefetcher
 from .start import architecture_of, make_architecture, read_start, starting_weights
 from .tile_groups import code
@@ -135,6 +135,8 @@ class Trainer:
             assert self.discriminator_optimiser is not None
             self.discriminator.load_state_dict(saved["discriminator"])
             self.discriminator_optimiser.load_state_dict(saved["discriminator_optimiser"])
+            for group in self.discriminator_optimiser.param_groups:
+                group["lr"] = self.config.gan.learning_rate
         self._earlier = saved["history"][:-1]
         self.step, self.skipped, self.seconds = saved["step"], saved["skipped"], saved["seconds"]
         self.changes = differences(saved["config"], _plain(self.config.to_dict()))
@@ -272,6 +274,8 @@ def train(team: Team, config: Config, run: Path, limits: Limits, init: Path | No
         if log is not None:
             log.start(trainer.step, trainer.changes)
         progress = Progress(config.schedule.steps, trainer.step, shown=team.leads)
+        if log is not None and _is_due(config, trainer.step) and not _was_evaluated(run, trainer.step):
+            log.write(_evaluate(trainer))  # a kill came between the checkpoint and its evaluation
         begin, before, first = time.monotonic(), trainer.seconds, trainer.step
         while trainer.step < config.schedule.steps:
             late = time.monotonic() - begin >= 60 * limits.minutes
@@ -297,7 +301,11 @@ def _rate(trainer: Trainer) -> float:
 
 def _is_due(config: Config, step: int) -> bool:
     evaluation = config.evaluation
-    return bool(evaluation.pictures and evaluation.every) and step % evaluation.every == 0
+    return bool(evaluation.pictures and evaluation.every and step) and step % evaluation.every == 0
+
+
+def _was_evaluated(run: Path, step: int) -> bool:
+    return any(row.get("step") == step and "evaluation" in row for row in read_log(run))
 
 
 def _require_evaluation() -> None:

@@ -5,6 +5,7 @@ Measuring, its cache and BD-rates are `pico_bench`'s; here are the weights under
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -69,12 +70,13 @@ class WeightsCodec(FileCodec):
         self.ladder = tuple(f"{storable_level(level):g}" for level in levels)
 
     def identity(self, original: Original, quality: str) -> Mapping[str, str]:
-        """Weights, level, and a hash of the codec's code."""
-        return {"codec": self.name, "level": quality, "model": self._weights.id.hex(), "code": self._code}
+        """Weights, level, precision, and a hash of the codec's code."""
+        return {"codec": self.name, "level": quality, "model": self._weights.id.hex(), **self._build}
 
     @cached_property
-    def _code(self) -> str:
-        return hash_of_sources(Path(pico_core.__file__).parent)
+    def _build(self) -> dict[str, str]:
+        precision = core.codec_for(self._weights).networks("auto").precision
+        return {"precision": precision, "code": hash_of_sources(Path(pico_core.__file__).parent)}
 
     def encode(self, pixels: Pixels, quality: str) -> bytes:
         """The bytes of a file without preview, networks only."""
@@ -100,7 +102,9 @@ class EstimatedCodec:
     name = "pico (estimated)"
 
     def __init__(self, model: PicoModel, identity: str, levels: Sequence[float]):
-        self._model, self._identity = model.eval(), identity
+        self._model = model.eval()
+        facts = (identity, model.architecture.to_dict(), hash_of_sources(Path(pico_core.__file__).parent))
+        self._identity = hashlib.sha256(repr(facts).encode()).hexdigest()
         self._ladder = tuple(f"{level:g}" for level in levels)
 
     def qualities(self, original: Original) -> Sequence[str]:
@@ -108,7 +112,7 @@ class EstimatedCodec:
         return self._ladder
 
     def identity(self, original: Original, quality: str) -> Mapping[str, str]:
-        """Weights and level."""
+        """Level, and a hash of weights, architecture and the networks' code."""
         return {"codec": self.name, "level": quality, "model": self._identity}
 
     @torch.inference_mode()

@@ -27,7 +27,7 @@ from pico_core.scale_path import (
 )
 
 from .integer import integer_scale_path
-from .packs import Pack, is_pack
+from .packs import Pack, is_pack, spread
 from .start import read_start
 
 _TOTAL = 2**22  # what the frequencies of a latent table add up to, about
@@ -58,11 +58,11 @@ def crops(folder: Path, count: int) -> list[NDArray[np.uint8]]:
 def _pictures(folder: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     if is_pack(folder):
         photos = Pack(folder).photos
-        yield from (photo.pixels() for photo in photos[:: max(1, len(photos) // count)][:count])
+        yield from (photo.pixels() for photo in spread(photos, count))
         return
     suffixes = {".jpg", ".jpeg", ".png", ".webp"}
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    for path in paths[:: max(1, len(paths) // count)][:count]:
+    for path in spread(paths, count):
         with Image.open(path) as image:
             yield np.asarray(image.convert("RGB"))
 

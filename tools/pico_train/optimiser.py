@@ -75,21 +75,21 @@ class MuonAdam(torch.optim.Optimizer):
             (self._muon if group["kind"] == "muon" else self._adam)(parameters, group["lr"])
 
     def _muon(self, parameters: list[Tensor], rate: float) -> None:
-        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for p in parameters:
-            assert p.grad is not None
-            state = self.state[p]
-            if not state:
-                state["momentum"] = torch.zeros_like(p)
-            state["momentum"].lerp_(p.grad, 1 - _MOMENTUM)
-            update = p.grad.lerp(state["momentum"], _MOMENTUM).flatten(1)
-            by_shape[tuple(update.shape)].append((p, update))
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        momenta = [self.state[p]["momentum"] for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - _MOMENTUM)
+        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for p, update in zip(parameters, torch._foreach_lerp(gradients, momenta, _MOMENTUM), strict=True):
+            by_shape[tuple(update.flatten(1).shape)].append((p, update.flatten(1)))
         stacks = [torch.stack([update for _, update in members]).bfloat16() for members in by_shape.values()]
         for members, updates in zip(by_shape.values(), self._orthogonalised(stacks), strict=True):
             rows, columns = updates.shape[1:]
             gain = max(1.0, rows / columns) ** 0.5
-            for (p, _), update in zip(members, updates.float(), strict=True):
-                p.add_(update.view(p.shape), alpha=-rate * gain)
+            moves = [update.view(p.shape) for (p, _), update in zip(members, updates.float(), strict=True)]
+            torch._foreach_add_([p for p, _ in members], moves, alpha=-rate * gain)
 
     def _orthogonalised(self, stacks: list[Tensor]) -> list[Tensor]:
         """Stacks (B, rows, columns) of matrices, orthogonalised, every process of the team doing its share."""
@@ -104,18 +104,27 @@ class MuonAdam(torch.optim.Optimizer):
         return results
 
     def _adam(self, parameters: list[Tensor], rate: float) -> None:
-        beta_mean, beta_square = _ADAM_BETAS
+        by_step: dict[int, list[Tensor]] = defaultdict(list)
         for p in parameters:
-            assert p.grad is not None
             state = self.state[p]
             if not state:
                 state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
             state["step"] += 1
-            state["mean"].lerp_(p.grad, 1 - beta_mean)
-            state["square"].lerp_(p.grad.square(), 1 - beta_square)
-            mean = state["mean"] / (1 - beta_mean ** state["step"])
-            square = state["square"] / (1 - beta_square ** state["step"])
-            p.addcdiv_(mean, square.sqrt() + 1e-8, value=-rate)
+            by_step[state["step"]].append(p)
+        for step, members in by_step.items():
+            self._adam_together(members, step, rate)
+
+    def _adam_together(self, parameters: list[Tensor], step: int, rate: float) -> None:
+        """Adam on parameters that are in their `step`th step; an accelerator takes all of them in one call each."""
+        beta_mean, beta_square = _ADAM_BETAS
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        means, squares = ([self.state[p][name] for p in parameters] for name in ("mean", "square"))
+        torch._foreach_lerp_(means, gradients, 1 - beta_mean)
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - beta_square)
+        mean = torch._foreach_div(means, 1 - beta_mean**step)
+        root = torch._foreach_sqrt(torch._foreach_div(squares, 1 - beta_square**step))
+        torch._foreach_add_(root, 1e-8)
+        torch._foreach_addcdiv_(parameters, mean, root, -rate)
 
 
 def _is_dense(name: str, parameter: Tensor) -> bool:

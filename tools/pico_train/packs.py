@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ PART_BYTES = 15 * 2**20  # small enough for tools that move files of up to 16 Mi
 MASKS = "text.json"
 _MAGIC = b"PICOPACK"
 _ALIGNMENT = 4096
+
+T = TypeVar("T")
 
 
 class PackError(PicoError):
@@ -113,6 +115,12 @@ class Pack:
     def is_raw(self) -> bool:
         """Whether pixels can be mapped as they are."""
         return all(photo.entry.encoding == "raw" for photo in self.photos)
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """`count` of the items, or all if there are fewer, evenly from the first on."""
+    count = min(count, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def is_pack(folder: Path) -> bool:

@@ -24,7 +24,7 @@ from pico_core.networks.layers import Block, ConvScale
 from pico_core.networks.model import PicoModel
 
 from .config import Config
-from .packs import Pack
+from .packs import Pack, spread
 
 PICTURES = 400
 _LEAST_LOG_SCALE = (
@@ -46,7 +46,7 @@ def sample(packs: Sequence[Pack], side: int, count: int = PICTURES) -> Tensor:
     if not photos:
         msg = f"start = 'principal' needs pictures of {side} x {side} pixels or more; the packs hold none"
         raise OptionError(msg)
-    chosen = photos[:: max(1, len(photos) // count)][:count]
+    chosen = spread(photos, count)
     crops = []
     for photo in chosen:
         top, left = (photo.entry.height - side) // 2, (photo.entry.width - side) // 2

@@ -57,7 +57,7 @@ class Progress:
     def __init__(self, steps: int, first: int, shown: bool):
         self._bar = tqdm(total=steps, initial=first, disable=not shown, unit="step", smoothing=0.05)
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, Tensor] = {}  # tensors, because a number would have to be waited for
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Take the terms of one step; non-finite ones are left out."""
@@ -65,12 +65,12 @@ class Progress:
             finite = torch.isfinite(value)
             kept = torch.where(finite, value, torch.zeros_like(value)).detach()
             self._sums[name] = self._sums.get(name, torch.zeros_like(kept)) + kept
-            self._counts[name] = self._counts.get(name, 0) + int(finite)
+            self._counts[name] = self._counts.get(name, torch.zeros_like(finite, dtype=torch.int64)) + finite
         self._bar.update()
 
     def row(self, step: int, seconds: float, skipped: int, rate: float) -> dict[str, Any]:
         """Means since the last row."""
-        means = {name: float(total) / max(1, self._counts[name]) for name, total in self._sums.items()}
+        means = {name: float(total) / max(1, int(self._counts[name])) for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
         psnr = -10 * math.log10(max(means.get("mse", 0.0), 1e-9))
         self._bar.set_postfix(loss=f"{means['loss']:.3f}", bpp=f"{means['bpp']:.3f}", psnr=f"{psnr:.2f}")
