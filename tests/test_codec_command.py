@@ -17,13 +17,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from pico_codec import carried
 from pico_codec.cli import main
 from pico_codec.files import partial_file, remove_leftovers
 from pico_codec.source import Unsuitable, UnsuitableError, read_source, read_source_file
-from pico_core import Extra, PicoFile
+from pico_core import Extra, Metadata, PicoFile, encode
+
+EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def pico_codec(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -35,6 +38,24 @@ def jpeg(im: Image.Image, **options: object) -> bytes:
     stream = io.BytesIO()
     im.save(stream, "JPEG", **options)
     return stream.getvalue()
+
+
+def app1(payload: bytes) -> bytes:
+    return struct.pack(">HH", 0xFFE1, len(payload) + 2) + payload
+
+
+def with_heads(*heads: bytes, **options: object) -> bytes:
+    """A JPEG file with these segments behind its first."""
+    plain = jpeg(Image.new("RGB", (9, 8)), **options)
+    return plain[:20] + b"".join(heads) + plain[20:]
+
+
+def there_and_back(path: Path) -> bytes:
+    """What the command makes of a JPEG file by way of a .pico file."""
+    pico, again = path.with_suffix(".pico"), path.with_name("again.jpg")
+    assert main(["encode", "--lossless", str(path), str(pico)]) == 0
+    assert main(["decode", str(pico), str(again), "--force"]) == 0
+    return again.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +126,101 @@ def test_every_metadata_segment_of_a_jpeg_returns(samples: Path, tmp_path: Path)
     with Image.open(io.BytesIO(original)) as one, Image.open(io.BytesIO(again)) as other:
         assert other.info["exif"] == one.info["exif"]
         assert other.info["xmp"] == one.info["xmp"]
-    kept = carried.from_jpeg(again, has_icc=False)[0]
-    assert kept == carried.from_jpeg(original, has_icc=False)[0]
+    kept = read_source(again).metadata.extras
+    assert kept == read_source(original).metadata.extras
     assert any(extra.name == "JPEG APP13" and b"8BIM" in extra.data for extra in kept)
+
+
+def test_orientation_of_a_webp_file_survives_into_a_jpeg(tmp_path: Path) -> None:
+    """EXIF has no prefix in a WebP file, and needs one in a JPEG file."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    plain = exif.tobytes().removeprefix(b"Exif\0\0")
+    Image.new("RGB", (9, 8)).save(tmp_path / "a.webp", exif=plain, lossless=True)
+    assert read_source_file(tmp_path / "a.webp").metadata.exif == plain
+    assert main(["encode", "--lossless", str(tmp_path / "a.webp"), str(tmp_path / "a.pico")]) == 0
+    for name in ("a.jpg", "a.mpo"):
+        assert main(["decode", str(tmp_path / "a.pico"), str(tmp_path / name)]) == 0
+        with Image.open(tmp_path / name) as decoded:
+            assert decoded.getexif()[ExifTags.Base.Orientation] == 6
+
+
+def test_exif_longer_than_a_segment_returns_to_a_jpeg(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = EXIF + bytes(range(256)) * 600
+    first, second = app1(exif[:60_000]), app1(b"Exif\0\0" + exif[60_000:120_000])
+    (tmp_path / "a.jpg").write_bytes(
+        with_heads(first, second, app1(b"Exif\0\0" + exif[120_000:]), dpi=(300, 300))
+    )
+    assert read_source_file(tmp_path / "a.jpg").metadata.exif == exif
+    again = there_and_back(tmp_path / "a.jpg")
+    assert read_source(again).metadata == read_source_file(tmp_path / "a.jpg").metadata
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("length", "fits"), [(65_504, True), (65_505, False)])
+def test_xmp_longer_than_a_segment_is_named(
+    length: int, fits: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    xmp = b"<x:xmpmeta/>".ljust(length)
+    data = encode(np.zeros((8, 8, 3), np.uint8), lossless=True, metadata=Metadata(xmp=xmp))
+    (tmp_path / "a.pico").write_bytes(data)
+    assert main(["decode", str(tmp_path / "a.pico"), str(tmp_path / "a.jpg")]) == 0
+    assert read_source_file(tmp_path / "a.jpg").metadata.xmp == (xmp if fits else None)
+    assert ("cannot carry XMP" in capsys.readouterr().err) is not fits
+
+
+def test_xmp_that_is_not_utf8_survives_into_a_png(tmp_path: Path) -> None:
+    xmp = "<x:xmpmeta title='caf\u00e9'/>".encode("utf-16")
+    data = encode(np.zeros((8, 8, 3), np.uint8), lossless=True, metadata=Metadata(xmp=xmp))
+    (tmp_path / "a.pico").write_bytes(data)
+    assert main(["decode", str(tmp_path / "a.pico"), str(tmp_path / "a.png")]) == 0
+    assert read_source_file(tmp_path / "a.png").metadata.xmp == xmp
+
+
+def test_density_of_a_scan_survives(tmp_path: Path) -> None:
+    (tmp_path / "scan.jpg").write_bytes(jpeg(Image.new("L", (9, 8)), dpi=(600, 600)))
+    again = there_and_back(tmp_path / "scan.jpg")
+    with Image.open(io.BytesIO(again)) as decoded:
+        assert decoded.info["dpi"] == (600, 600)
+    assert again.count(b"JFIF\0") == 1
+
+
+def test_thumbnail_and_shape_of_pixels_in_a_jfif_segment_survive(tmp_path: Path) -> None:
+    plain = jpeg(Image.new("L", (9, 8)))
+    for name, fields in (("thumbnail", b"\0\0\1\0\1\2\1abcdef"), ("wide pixels", b"\0\0\2\0\1\0\0")):
+        jfif = b"JFIF\0\1\2" + fields
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(plain[:2] + struct.pack(">HH", 0xFFE0, len(jfif) + 2) + jfif + plain[20:])
+        again = there_and_back(path)
+        assert again[6:].startswith(jfif), name
+        assert again.count(b"JFIF\0") == 1
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        [XMP + b"<first/>", XMP + b"<second/>"],
+        [XMP + b"<first/>", EXIF, XMP + b"<second/>", b"http://ns.adobe.com/xmp/extension/\0more"],
+        [XMP + b"<first/>", XMP],
+        [b"Exif\0\xffMM\0*\0\0\0\x08"],
+        [EXIF, b"Exif\0"],
+    ],
+    ids=["two XMP", "two XMP among others", "empty XMP", "EXIF of a wrong form", "short EXIF"],
+)
+def test_segments_that_pillow_passes_over_survive(heads: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(with_heads(*map(app1, heads)))
+    again = there_and_back(tmp_path / "a.jpg")
+    found = [again[start:stop] for marker, start, stop in carried.jpeg_segments(again) if marker == 0xE1]
+    assert sorted(found) == sorted(heads)
+    assert read_source(again).metadata == read_source_file(tmp_path / "a.jpg").metadata
+
+
+def test_pieces_of_a_colour_profile_that_is_not_whole_survive(tmp_path: Path) -> None:
+    piece = b"ICC_PROFILE\0\1\2half of a profile"
+    (tmp_path / "a.jpg").write_bytes(with_heads(struct.pack(">HH", 0xFFE2, len(piece) + 2) + piece))
+    assert piece in there_and_back(tmp_path / "a.jpg")
 
 
 def test_metadata_that_the_output_cannot_hold_are_named(
@@ -314,30 +427,36 @@ def test_partial_file_never_replaces_what_appeared_meanwhile(tmp_path: Path) -> 
 segments = st.lists(
     st.builds(
         Extra,
-        st.sampled_from(["JPEG COM", "JPEG APP3", "JPEG APP13", "JPEG APP15", "JPEG APP0", "JPEG APP2"]),
+        st.sampled_from(["JPEG COM", "JPEG APP1", "JPEG APP3", "JPEG APP13", "JPEG APP0", "JPEG APP2"]),
         st.just("application/octet-stream"),
         st.binary(min_size=1, max_size=300) | st.just(b"\xff\xd9" * 9) | st.just(b"\0" * 65_533),
     ),
     max_size=6,
 )
+jfif_segments = st.builds(
+    lambda fields: Extra("JPEG APP0", "application/octet-stream", b"JFIF\0\1\1\1" + fields),
+    st.binary(min_size=6, max_size=300),
+)
 
 
-@given(segments, st.binary(max_size=40))
-def test_carried_jpeg_segments_survive_going_there_and_back(extras: list[Extra], tail: bytes) -> None:
-    extras = [e for e in extras if not e.data.startswith((b"JFIF\0", b"MPF\0", b"ICC_PROFILE\0"))]
+@given(st.lists(jfif_segments, max_size=2), segments, st.binary(max_size=40))
+def test_carried_jpeg_segments_survive_going_there_and_back(
+    first: list[Extra], extras: list[Extra], tail: bytes
+) -> None:
+    extras = first + [e for e in extras if not e.data.startswith((b"MPF\0", b"ICC_PROFILE\0"))]
     trailer = [Extra("JPEG trailer", "application/octet-stream", tail + b"!")]
-    original = jpeg(Image.new("RGB", (9, 9), "red"), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0")
-    whole, others = carried.into_jpeg(original, [*extras, *trailer])
+    whole, others = carried.into_jpeg(jpeg(Image.new("RGB", (9, 9), "red")), [*extras, *trailer], EXIF)
     assert not others
-    found, left_behind = carried.from_jpeg(whole, has_icc=True)
-    assert left_behind is None
-    assert list(found) == [*extras, *trailer]
-    assert read_source(whole).pixels.shape == (9, 9, 3)
+    source = read_source(whole)
+    assert source.left_behind is None
+    assert list(source.metadata.extras) == [*extras, *trailer]
+    assert source.metadata.exif == EXIF
+    assert source.pixels.shape == (9, 9, 3)
 
 
 @given(st.binary(max_size=400))
 def test_damaged_pictures_never_crash_the_search_for_metadata(noise: bytes) -> None:
-    carried.from_jpeg(b"\xff\xd8" + noise, has_icc=False)
+    carried.from_jpeg(b"\xff\xd8" + noise, Metadata())
     carried.from_png(b"\x89PNG\r\n\x1a\n" + noise)
     carried.from_webp(b"RIFF\x40\x00\x00\x00WEBP" + noise)
 

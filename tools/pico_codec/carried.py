@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 
-from pico_core.container import Container, Extra
+from pico_core.container import Container, Extra, Metadata
 
 Carried = tuple[tuple[Extra, ...], str | None]
 
@@ -27,6 +27,10 @@ _SOS, _EOI, _APP0, _APP1, _APP2, _APP14, _COM = 0xDA, 0xD9, 0xE0, 0xE1, 0xE2, 0x
 _JPEG_MARKERS = {"JPEG COM": _COM, **{f"JPEG APP{n}": _APP0 + n for n in range(16)}}
 _JPEG_NAMES = {marker: name for name, marker in _JPEG_MARKERS.items()}
 
+_JFIF, _EXIF, _XMP = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+#: More XMP than this does not fit into a JPEG file: it has to be in one segment.
+LARGEST_JPEG_XMP = _LARGEST_SEGMENT - len(_XMP)
+
 _PNG_HEADER = 8
 _PNG_ELSEWHERE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf"})
 _PNG_XMP = b"XML:com.adobe.xmp\0"
@@ -34,8 +38,8 @@ _PNG_XMP = b"XML:com.adobe.xmp\0"
 _WEBP_ELSEWHERE = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "})
 
 
-def from_jpeg(data: bytes, *, has_icc: bool) -> Carried:
-    """Read the segments of a JPEG file; `has_icc` tells whether its ICC segments made up a profile."""
+def from_jpeg(data: bytes, known: Metadata) -> Carried:
+    """Read the segments of a JPEG file; `known` is the EXIF, XMP and ICC profile that Pillow found in them."""
     extras = []
     left_behind = None
     end = len(data)
@@ -45,7 +49,7 @@ def from_jpeg(data: bytes, *, has_icc: bool) -> Carried:
             end = stop
         elif marker == _APP2 and payload.startswith(b"MPF\0"):
             left_behind = _MULTI_PICTURE
-        elif not _jpeg_elsewhere(marker, payload, has_icc=has_icc):
+        elif not _jpeg_elsewhere(marker, payload, known):
             extras.append(Extra(_JPEG_NAMES[marker], _OPAQUE, payload))
     trailer, too_long = _trailer(_JPEG_TRAILER, data[end:])
     return (*extras, *trailer), left_behind or too_long
@@ -81,23 +85,28 @@ def from_webp(data: bytes) -> Carried:
     return (*extras, *trailer), too_long
 
 
-def into_jpeg(data: bytes, extras: Sequence[Extra]) -> tuple[bytes, list[Extra]]:
-    """Put what came from a JPEG file back into one; return the file, and the extras that do not fit."""
-    segments = b""
-    trailer = b""
+def into_jpeg(data: bytes, extras: Sequence[Extra], exif: bytes | None = None) -> tuple[bytes, list[Extra]]:
+    """Put EXIF, and what came from a JPEG file, into one; return the file, and the extras that do not fit."""
+    jfif = trailer = late = b""
+    early = b"" if exif is None else _exif_segments(exif)
     others = []
     for extra in extras:
         marker = _JPEG_MARKERS.get(extra.name)
-        if marker is not None and len(extra.data) <= _LARGEST_SEGMENT:
-            segments += struct.pack(">BBH", 0xFF, marker, len(extra.data) + 2) + extra.data
-        elif extra.name == _JPEG_TRAILER:
+        if extra.name == _JPEG_TRAILER:
             trailer += extra.data
-        else:
+        elif marker is None or len(extra.data) > _LARGEST_SEGMENT:
             others.append(extra)
+        elif marker == _APP0 and extra.data.startswith(_JFIF) and not jfif:
+            jfif = _segment(marker, extra.data)
+        elif marker == _APP1 and extra.data.startswith(_XMP):
+            # Of several XMP segments readers take the last, which is to be the file's own.
+            early += _segment(marker, extra.data)
+        else:
+            late += _segment(marker, extra.data)
     # JFIF, EXIF and XMP want to come first; everything else may come in any order before the tables.
-    heads = (stop for marker, _, stop in jpeg_segments(data) if _APP0 <= marker <= _APP2)
-    place = max(heads, default=2)
-    return data[:place] + segments + data[place:] + trailer, others
+    first, place = _ends_of_heads(data)
+    head = data[:2] + (jfif or data[2:first]) + early + data[first:place] + late
+    return head + data[place:] + trailer, others
 
 
 def from_pico(data: bytes) -> Carried:
@@ -121,17 +130,43 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             yield marker, start + 2, position
 
 
-def _jpeg_elsewhere(marker: int, payload: bytes, *, has_icc: bool) -> bool:
-    """Whether a segment is coding only, or travels as EXIF, XMP or ICC, or holds nothing."""
+def _ends_of_heads(data: bytes) -> tuple[int, int]:
+    """Where the first segment of a JPEG file ends if it is an APP0, and where the last of APP0 to APP2 does."""
+    heads = [(marker, stop) for marker, _, stop in jpeg_segments(data) if _APP0 <= marker <= _APP2]
+    first = heads[0][1] if heads and heads[0][0] == _APP0 else 2
+    return first, max((stop for _, stop in heads), default=2)
+
+
+def _segment(marker: int, payload: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def _exif_segments(exif: bytes) -> bytes:
+    """EXIF too long for a segment goes on in further ones with the same prefix, as ExifTool and Pillow read it."""
+    bare = exif.removeprefix(_EXIF)
+    room = _LARGEST_SEGMENT - len(_EXIF)
+    starts = range(0, max(1, len(bare)), room)
+    return b"".join(_segment(_APP1, _EXIF + bare[start : start + room]) for start in starts)
+
+
+def _jpeg_elsewhere(marker: int, payload: bytes, known: Metadata) -> bool:
+    """Whether a segment is coding only, or its very bytes travel as EXIF, XMP or ICC, or it holds nothing."""
     if not payload or marker not in _JPEG_NAMES:
         return True
     if marker == _APP0:
-        return payload.startswith(b"JFIF\0")
+        return payload.startswith(_JFIF) and _is_plain(payload)
     if marker == _APP1:
-        return payload.startswith((b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0"))
+        if payload.startswith(_EXIF):
+            return payload.removeprefix(_EXIF) in (known.exif or b"")
+        return known.xmp is not None and payload == _XMP + known.xmp
     if marker == _APP2:
-        return has_icc and payload.startswith(b"ICC_PROFILE\0")
+        return known.icc is not None and payload.startswith(b"ICC_PROFILE\0")
     return marker == _APP14 and payload.startswith(b"Adobe")
+
+
+def _is_plain(jfif: bytes) -> bool:
+    """Whether a JFIF segment tells nothing: no density, square pixels, and no thumbnail."""
+    return jfif[7:8] == b"\0" and jfif[8:10] == jfif[10:12] and jfif[12:] == b"\0\0"
 
 
 def _trailer(name: str, data: bytes) -> Carried:

@@ -18,7 +18,8 @@ from pico_codec.source import read_source_file
 from pico_core import Extra, Metadata, PicoFile, encode
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_EXIF_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF", "MPO"})
+_JPEG_KINDS = frozenset({"JPEG", "MPO"})
+_EXIF_WRITERS = frozenset({"PNG", "WEBP", "AVIF", "TIFF"}) | _JPEG_KINDS
 _XMP_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "MPO"})
 _ICC_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF", "MPO"})
 #: The formats lose something at their default settings; a decoded picture should not lose twice.
@@ -102,8 +103,8 @@ def picture_bytes(
         msg = f"{kind} cannot hold {mode} pixels ({error}); choose .png or .webp"
         raise OutputError(msg) from error
     data = stream.getvalue()
-    if kind == "JPEG":
-        return *carried.into_jpeg(data, metadata.extras), lost
+    if kind in _JPEG_KINDS:
+        return *carried.into_jpeg(data, metadata.extras, metadata.exif), lost
     return data, list(metadata.extras), lost
 
 
@@ -130,11 +131,14 @@ def _save_options(kind: str, metadata: Metadata) -> tuple[dict[str, Any], list[s
         options["icc_profile"] = metadata.icc
     elif metadata.icc:
         lost.append("ICC profile")
-    if metadata.exif and kind in _EXIF_WRITERS:
-        options["exif"] = metadata.exif
-    elif metadata.exif:
+    if metadata.exif and kind not in _EXIF_WRITERS:
         lost.append("EXIF")
-    if metadata.xmp and kind in _XMP_WRITERS:
+    elif (
+        metadata.exif and kind not in _JPEG_KINDS
+    ):  # `carried` writes that: Pillow writes one segment at most
+        options["exif"] = metadata.exif
+    too_long = kind in _JPEG_KINDS and len(metadata.xmp or b"") > carried.LARGEST_JPEG_XMP
+    if metadata.xmp and kind in _XMP_WRITERS and not too_long:
         options.update(_xmp_option(kind, metadata.xmp))
     elif metadata.xmp:
         lost.append("XMP")
@@ -145,5 +149,5 @@ def _xmp_option(kind: str, xmp: bytes) -> dict[str, Any]:
     if kind != "PNG":
         return {"xmp": xmp}
     texts = PngImagePlugin.PngInfo()
-    texts.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "surrogateescape"))
+    texts.add_itxt("XML:com.adobe.xmp", xmp)
     return {"pnginfo": texts}

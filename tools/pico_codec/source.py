@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -87,14 +87,12 @@ def read_source(data: bytes) -> Source:
         raise UnsuitableError(Unsuitable.NOT_A_PICTURE, "convert it to JPEG or PNG first") from error
     with opened as im:
         kind = im.format or "?"
-        extras, left_behind = _remainder(kind, data, im)
         _check_frames(kind, im)
         _check_depth(kind, data, im)
         pixels = _pixels(im)
-        metadata = Metadata(
-            exif=_bytes(im, "exif"), xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"), extras=extras
-        )
-    return Source(kind, pixels, metadata, left_behind)
+        known = Metadata(exif=_bytes(im, "exif"), xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"))
+    extras, left_behind = _remainder(kind, data, known)
+    return Source(kind, pixels, replace(known, extras=extras), left_behind)
 
 
 def read_source_file(path: Path) -> Source:
@@ -102,10 +100,10 @@ def read_source_file(path: Path) -> Source:
     return read_source(path.read_bytes())
 
 
-def _remainder(kind: str, data: bytes, im: Image.Image) -> tuple[tuple[Extra, ...], str | None]:
-    """What the file carries beside pixels, EXIF, XMP and ICC, and in words what has to stay behind."""
+def _remainder(kind: str, data: bytes, known: Metadata) -> tuple[tuple[Extra, ...], str | None]:
+    """What the file carries beside pixels and the EXIF, XMP and ICC profile known, and what has to stay behind."""
     if kind in ("JPEG", "MPO"):
-        return carried.from_jpeg(data, has_icc="icc_profile" in im.info)
+        return carried.from_jpeg(data, known)
     if kind == "PNG":
         return carried.from_png(data)
     if kind == "WEBP":
