@@ -9,9 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from library_samples import drawing, pico_library
+from library_samples import EXIF_DATE, drawing, pico_library
+from PIL import ExifTags, Image
 
+from pico_codec.source import read_source_file
+from pico_core import Metadata, encode
 from pico_core.container import Extra
 from pico_core.errors import CorruptError
 from pico_library import restore as restoring
@@ -30,6 +34,11 @@ def library(tmp_path: Path) -> Path:
 
 def archive(library: Path) -> list[str]:
     return ["shrink", str(library), "--archive", str(library.parent / "archive")]
+
+
+def with_metadata(path: Path, metadata: Metadata) -> Path:
+    path.write_bytes(encode(np.zeros((8, 8, 3), np.uint8), lossless=True, metadata=metadata))
+    return path
 
 
 def other_disk(folder: Path) -> Callable[[Path, Path], None]:
@@ -97,6 +106,74 @@ def test_restored_file_whose_comment_differs_is_discarded(
     with pytest.raises(CorruptError, match="tEXt did not come back"):
         restoring.restore(library / "0.png.pico", tmp_path / "0.png")
     assert not (tmp_path / "0.png").exists()
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"], ids=["bare", "with prefix"])
+@pytest.mark.parametrize("length", [0, 70_000])
+def test_exif_of_any_format_comes_back_in_every_other(
+    length: int, prefix: bytes, extension: str, tmp_path: Path
+) -> None:
+    """In JPEG and PNG sources EXIF has a prefix, in WebP sources none; in a JPEG file it may take two segments."""
+    bare = EXIF_DATE.removeprefix(b"Exif\0\0") + bytes(length)
+    pico = with_metadata(tmp_path / "a.pico", Metadata(exif=prefix + bare))
+    restored = restoring.restore(pico, tmp_path / f"a.{extension}")
+    assert restored.lost == ()
+    with Image.open(restored.target) as im:
+        assert im.info["exif"].removeprefix(b"Exif\0\0") == bare
+        assert im.getexif()[ExifTags.Base.DateTime] == "2021:06:05 04:03:02"
+
+
+def test_xmp_that_no_jpeg_can_hold_is_named_with_what_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    xmp = "<x:xmpmeta/>".encode("utf-16") * 3000
+    pico = with_metadata(tmp_path / "a.pico", Metadata(xmp=xmp))
+    assert main(["restore", str(pico)]) == 0
+    message = "a.jpg: note: this format cannot carry XMP; choose --format png or webp to keep XMP"
+    assert message in capsys.readouterr().err
+    for extension in ("png", "webp"):
+        assert main(["restore", str(pico), "--format", extension]) == 0
+        assert read_source_file(tmp_path / f"a.{extension}").metadata.xmp == xmp
+    assert not capsys.readouterr().err
+
+
+def test_density_of_a_scan_comes_back(library: Path) -> None:
+    """Without EXIF it is in the JFIF segment, which Pillow writes anew."""
+    with Image.open(library / "0.png") as scan:
+        scan.save(library / "scan.jpg", quality=100, subsampling=0, dpi=(600, 600))
+    assert main(["shrink", str(library / "scan.jpg"), "--delete-originals"]) == 0
+    assert main(["restore", str(library / "scan.jpg.pico")]) == 0
+    with Image.open(library / "scan.jpg") as restored:
+        assert restored.info["dpi"] == (600, 600)
+
+
+@pytest.mark.parametrize("command", ["verify", "restore"])
+def test_folder_that_cannot_be_listed_is_named_and_the_others_are_done(
+    command: str,
+    library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (library / "closed").mkdir()
+    assert main(["shrink", str(library)]) == 0
+    listing = os.scandir
+
+    def refuse(folder: str) -> object:
+        if str(folder).endswith("closed"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), folder)
+        return listing(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list every folder
+    options = ["--output", str(tmp_path / "out")] if command == "restore" else []
+    assert main([command, str(library), *options]) == 1
+    assert main([command, str(library / "closed")]) == 1
+    monkeypatch.undo()
+    output = capsys.readouterr()
+    message = "cannot be looked into (Input/output error); see that you may read it"
+    assert output.err == f"pico-library: {library / 'closed'}: {message}\n" * 2
+    assert ("Restored 2 pictures" if command == "restore" else "2 .pico files fine") in output.out
 
 
 def test_undo_of_a_run_before_the_one_in_which_the_original_left_says_which_comes_first(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +33,19 @@ class Restored:
     lost: Sequence[str]
 
 
-def find(roots: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """The .pico files among the roots and in the folders below them, each with the root that it belongs to."""
+def find(
+    roots: Sequence[Path], on_problem: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[Path, Path]]:
+    """The .pico files among the roots and in the folders below them, each with the root that it belongs to.
+
+    A folder that cannot be listed is passed over; `on_problem` gets the error, whose `filename` is the folder.
+    """
     for root in roots:
         if not root.is_dir():
             yield root.parent.resolve() / root.name, root.parent.resolve()
             continue
         base = root.resolve()
-        for folder, below, names in os.walk(base):
+        for folder, below, names in os.walk(base, onerror=on_problem):
             below[:] = sorted(name for name in below if not name.startswith("."))
             for name in sorted(names):
                 if name.lower().endswith(PICO_EXTENSION) and not name.startswith("."):
@@ -105,7 +110,7 @@ def _check(data: bytes, metadata: Metadata, left: Sequence[Extra], lost: Sequenc
         Image.MAX_IMAGE_PIXELS = limit
     found = source.metadata
     wanted = [
-        ("EXIF", metadata.exif, found.exif),
+        ("EXIF", _bare(metadata.exif), _bare(found.exif)),
         ("XMP", metadata.xmp, found.xmp),
         ("ICC profile", metadata.icc, found.icc),
     ]
@@ -117,6 +122,11 @@ def _check(data: bytes, metadata: Metadata, left: Sequence[Extra], lost: Sequenc
     if missing:
         msg = f"{', '.join(sorted({name for name, _ in missing}))} did not come back; the file was discarded"
         raise CorruptError(msg)
+
+
+def _bare(exif: bytes | None) -> bytes:
+    """EXIF as a WebP file has it: other formats begin it with a prefix of their own."""
+    return (exif or b"").removeprefix(b"Exif\0\0")
 
 
 def _counted(items: Sequence[Extra]) -> Counter[tuple[str, bytes]]:

@@ -33,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     done = failed = 0
-    for pico, base in find(arguments.paths):
+    closed: list[OSError] = []
+    for pico, base in find(arguments.paths, closed.append):
         folder = pico.parent
         if arguments.output is not None:
             folder = arguments.output.resolve() / pico.parent.relative_to(base)
@@ -45,7 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             done += 1
             if restored.lost:
-                complain(restored.target, f"note: this format cannot carry {', '.join(restored.lost)}")
+                hint = "; choose --format png or webp to keep XMP" if "XMP" in restored.lost else ""
+                complain(restored.target, f"note: this format cannot carry {', '.join(restored.lost)}{hint}")
+    for unlisted in closed:
+        complain(unlisted.filename, f"cannot be looked into ({unlisted.strerror}); see that you may read it")
+    failed += len(closed)
     print(f"Restored {plural(done, 'picture')}." + (f" Failed: {failed:,}, see above." if failed else ""))
     if failed:
         return FAILED

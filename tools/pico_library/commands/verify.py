@@ -35,8 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     fine = wrong = 0
+    closed: list[OSError] = []
     with Journal(places.journal_file()) as journal, Verifier() as verifier:
-        for pico, base in find(arguments.paths):
+        for pico, base in find(arguments.paths, closed.append):
             try:
                 problem = _problem(pico, base, arguments.against, journal, verifier)
             except FILE_ERRORS as error:
@@ -46,8 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 wrong += 1
                 complain(pico, problem)
-    print(f"{plural(fine, '.pico file')} fine." + (f" {wrong:,} NOT: see above." if wrong else ""))
-    if wrong:
+    for unlisted in closed:
+        complain(unlisted.filename, f"cannot be looked into ({unlisted.strerror}); see that you may read it")
+    wrongs = f" {wrong:,} NOT: see above." if wrong else ""
+    unseen = f" {plural(len(closed), 'folder')} NOT looked into: see above." if closed else ""
+    print(f"{plural(fine, '.pico file')} fine.{wrongs}{unseen}")
+    if wrong or closed:
         return FAILED
     return FINE if fine else NOTHING
 
