@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from library_samples import (
 from pico_core import PicoFile
 from pico_library.cli import main
 from pico_library.faults import VARIABLE, Step
-from pico_library.journal import Original, Outcome, Record
+from pico_library.journal import Journal, Original, Outcome, Record
 from pico_library.reasons import Reason
 
 BEFORE_THE_NAME = [step for step in Step if step not in (Step.COPIED, Step.RESTORED)][:6]
@@ -60,6 +62,32 @@ def ask(mode: str, library: Path) -> list[str]:
 
 def files_below(*folders: Path) -> list[str]:
     return sorted(path.name for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def led_to_the_archive(how: str, library: Path) -> Iterator[None]:
+    """Photos whose originals are archived are put back by a way that only leads to the archive."""
+    archived = library.parent.joinpath("archive", *library.parts[1:])
+    if how == "links":
+        for path in archived.iterdir():
+            (library / path.name).symlink_to(path)
+        yield
+        return
+    for path in library.iterdir():
+        path.rename(archived / path.name)
+    if how == "linked folder":
+        library.rmdir()
+        library.symlink_to(archived)
+        yield
+        return
+    try:
+        subprocess.run(["mount", "--bind", str(archived), str(library)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting needs root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(library)], check=True)
 
 
 def check_that_the_next_run_finishes(mode: str, library: Path, before: dict[Path, bytes]) -> None:
@@ -135,6 +163,75 @@ def test_name_taken_after_a_kill_does_not_hide_where_the_original_went(library: 
     assert main(["undo", "1"]) == 1, "its place is taken"
     archived = [path for path in (library.parent / "archive").rglob("*.png") if path.name == gone.name]
     assert [path.read_bytes() for path in archived] == [before[gone]]
+
+
+@pytest.mark.parametrize("how", ["links", "linked folder", "bound folder"])
+def test_undo_never_takes_a_link_for_the_original(
+    how: str, library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in library.iterdir()}
+    assert main(ask("archive", library)) == 0
+    with led_to_the_archive(how, library):
+        there = files_below(library.parent)
+        assert main(["undo", "1"]) == 1
+        assert files_below(library.parent) == there
+        assert sorted(path.name for path in library.glob("*.pico")) == ["0.png.pico", "1.png.pico"]
+        assert "only leads to" in capsys.readouterr().err
+    assert nothing_is_lost(before, library.parent / "archive")
+
+
+@pytest.mark.parametrize("way", ["another name", "a copy"])
+def test_undo_that_was_cut_off_between_two_files_is_finished(way: str, library: Path) -> None:
+    before = fingerprint(library)
+    assert main(ask("archive", library)) == 0
+    for path in (library / "0.png", library / "1.png"):
+        archived = journal_of(path).original_at
+        assert archived is not None
+        if way == "another name":
+            path.hardlink_to(archived)
+        else:
+            path.write_bytes(archived.read_bytes())
+            os.utime(path, ns=(10**18, archived.stat().st_mtime_ns))
+    assert main(["undo", "1"]) == 0
+    assert fingerprint(library) == before
+    assert files_below(library.parent / "archive") == []
+
+
+def test_run_after_a_kill_never_takes_a_link_for_the_original(library: Path) -> None:
+    before = {path: path.read_bytes() for path in library.iterdir()}
+    assert pico_library(*ask("archive", library), **{VARIABLE: "moved=kill"}).returncode == -signal.SIGKILL
+    (gone,) = [path for path in before if not path.exists()]
+    (archived,) = (library.parent / "archive").rglob("*.png")
+    gone.symlink_to(archived)
+    assert main(ask("archive", library)) == 0
+    assert archived.read_bytes() == before[gone]
+    assert (journal_of(gone).original, journal_of(gone).original_at) == (Original.ARCHIVED, archived)
+
+
+@pytest.mark.parametrize("arguments", [["shrink", "Other"], ["undo", "1"]])
+def test_original_that_cannot_be_looked_for_after_a_kill_blocks_no_command(
+    arguments: list[str],
+    library: Path,
+    small_disk: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its half-done move left a second copy, on a disk that is read-only since."""
+    asked = ["shrink", str(library), "--jobs", "1", "--archive", str(small_disk / "archive")]
+    assert pico_library(*asked, **{VARIABLE: "copied=kill"}).returncode == -signal.SIGKILL
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    before = fingerprint(library)
+    (library.parent / "Other").mkdir()
+    drawing(library.parent / "Other" / "2.png", 3)
+    monkeypatch.chdir(library.parent)
+    assert main(arguments) == 0
+    complaint = f"{library / '0.png'}: where its original is cannot be settled now (Read-only file system)"
+    assert complaint in capsys.readouterr().err
+    assert fingerprint(library) == before
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert main(asked) == 0
+    assert files_below(library) == ["0.png.pico", "1.png.pico"]
+    assert "0.png" in files_below(small_disk)
 
 
 def test_killed_while_an_original_moves_to_another_disk(library: Path, small_disk: Path) -> None:
@@ -236,6 +333,47 @@ def test_original_that_changes_while_it_is_read_stays(library: Path, monkeypatch
     assert main(ask("delete", library)) == 0
     assert files_below(library) == ["0.png", "1.png"]
     assert journal_of(library / "0.png").reason == Reason.CHANGING
+
+
+@pytest.mark.parametrize("mode", ENDINGS)
+def test_original_that_changes_when_it_is_about_to_leave_stays(
+    mode: str, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor saves the photo while the journal notes that it is leaving."""
+    record = Journal.record
+
+    def edit_then(self: Journal, *records: Record) -> None:
+        record(self, *records)
+        for one in records:
+            if one.original is Original.LEAVING:
+                drawing(one.path, 77)
+
+    monkeypatch.setattr(Journal, "record", edit_then)
+    assert main(ask(mode, library)) == 0
+    assert files_below(library) == ["0.png", "0.png.pico", "1.png", "1.png.pico"]
+    assert journal_of(library / "0.png").original is Original.KEPT
+    assert (library / "0.png").read_bytes() == drawing(library.parent / "edited.png", 77).read_bytes()
+
+
+@pytest.mark.parametrize("disk", ["the same", "another"])
+def test_original_that_changes_on_its_way_to_the_archive_stays(
+    disk: str, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editor saves the photo anew after the archive has it."""
+    link, photo = os.link, library / "0.png"
+
+    def save_anew(source: Path, target: Path) -> None:
+        if source == photo and disk == "another":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        link(source, target)
+        if Path(target).name == photo.name:
+            drawing(library.parent / "edited.png", 77).replace(photo)
+
+    monkeypatch.setattr(os, "link", save_anew)
+    assert main(ask("archive", library)) == 1
+    assert photo.read_bytes() == drawing(library.parent / "edited.png", 77).read_bytes()
+    assert files_below(library.parent / "archive") == ["1.png"]
+    assert journal_of(photo).original is Original.KEPT
 
 
 def test_file_that_appears_under_the_name_meanwhile_is_never_replaced(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import json
@@ -12,17 +13,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from library_samples import EXIF_DATE, fingerprint, one_verifier, pico_library
+from library_samples import (
+    EXIF_DATE,
+    drawing,
+    fingerprint,
+    journal_of,
+    nothing_is_lost,
+    one_verifier,
+    pico_library,
+)
 from library_samples import scene as piece_of_a_photo
 from PIL import Image
 from tqdm import tqdm
 
 from pico_codec import origin
 from pico_codec.source import read_source_file
-from pico_core import PicoFile
+from pico_core import PicoFile, encode
 from pico_library.cli import main
 from pico_library.commands import shrink
-from pico_library.journal import Identity, Outcome, Record
+from pico_library.journal import Identity, Original, Outcome, Record
 from pico_library.reasons import Reason
 from pico_library.scan import scan
 from pico_library.table import MOST_ROWS, savings_table, size
@@ -53,6 +62,15 @@ def library(tmp_path: Path, scene: Image.Image) -> Path:
     scene.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "2021" / "IMG_2.JPG", "JPEG", quality=95)
     os.utime(folder / "IMG_1.jpg", ns=(10**18, 1_622_862_182_000_000_000))
     return folder
+
+
+def tag(photo: Path) -> bool:
+    """Give a photo a tag; whether its disk can hold one."""
+    try:
+        os.setxattr(photo, "user.xdg.tags", b"grandma")
+    except OSError:
+        return False
+    return True
 
 
 def test_samples_shrink_and_stay_as_they_are(samples: Path, tmp_path: Path) -> None:
@@ -118,6 +136,97 @@ def test_second_run_does_nothing(library: Path, capsys: pytest.CaptureFixture[st
     assert main(["shrink", str(library)]) == 3
     assert {path: path.stat().st_ino for path in library.rglob("*.pico")} == first
     assert "Nothing to do: 2 photos, all as an earlier run left them." in capsys.readouterr().out
+
+
+def test_no_original_goes_whose_pico_file_looks_worse_than_this_run_allows(library: Path) -> None:
+    photo = library / "IMG_1.jpg"
+    assert main(["shrink", str(photo), "--quality", "0", "--max-difference", "2"]) == 0
+    made = journal_of(photo)
+    assert made.score is not None
+    assert made.score > 0.05
+    before = fingerprint(library)
+    strict = ["shrink", str(photo), "--quality", "90", "--max-difference", "0.05"]
+    assert main([*strict, "--delete-originals"]) == 0
+    assert fingerprint(library) == before
+    record = journal_of(photo)
+    assert (record.outcome, record.reason) == (Outcome.SKIPPED, Reason.UNLIKE)
+    assert record.target_digest == made.target_digest
+    assert main(["shrink", str(photo), "--delete-originals", "--max-difference", "2"]) == 0
+    assert not photo.exists(), "as the owner wants it"
+
+
+@pytest.mark.parametrize("maker", ["an earlier run", "another program"])
+def test_date_rights_and_tags_of_today_are_kept_when_the_pico_file_was_there(
+    maker: str, library: Path
+) -> None:
+    photo = drawing(library / "0.png")
+    target = library / "0.png.pico"
+    if maker == "an earlier run":
+        assert main(["shrink", str(photo)]) == 0
+    else:
+        source = read_source_file(photo)
+        target.write_bytes(encode(source.pixels, metadata=source.metadata))
+    os.utime(photo, ns=(10**18, 1_000_000_000_000_000_000))
+    photo.chmod(0o600)
+    tagged = tag(photo)
+    assert main(["shrink", str(photo), "--delete-originals"]) == 0
+    assert not photo.exists()
+    assert main(["restore", str(target)]) == 0
+    status = photo.stat()
+    assert (status.st_mtime_ns, status.st_mode & 0o777) == (1_000_000_000_000_000_000, 0o600)
+    assert not tagged or os.getxattr(photo, "user.xdg.tags") == b"grandma"
+
+
+def test_original_whose_tags_a_pico_file_that_was_there_cannot_take_stays(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = drawing(library / "0.png")
+    assert main(["shrink", str(photo)]) == 0
+    if not tag(photo):
+        pytest.skip("this disk has no extended attributes")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "setxattr", refuse)
+        assert main(["shrink", str(photo), "--delete-originals"]) == 0
+        assert photo.exists()
+        assert journal_of(photo).reason == Reason.ATTRIBUTES
+    os.setxattr(library / "0.png.pico", "user.xdg.tags", b"grandma")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "setxattr", refuse)
+        assert main(["shrink", str(photo), "--delete-originals", "--min-saving", "0"]) == 0
+        assert not photo.exists(), "what is there need not be given"
+
+
+@pytest.mark.parametrize("trouble", ["disk", "memory"])
+def test_passing_trouble_makes_no_photo_changed_since(
+    trouble: str, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = drawing(library / "0.png")
+    before = {photo: photo.read_bytes()}
+    assert main(["shrink", str(photo)]) == 0
+    opened = os.open
+
+    def refuse(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if Path(path) == photo:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(path, flags, mode)
+
+    archive = ["shrink", str(photo), "--archive", str(library.parent / "archive")]
+    with monkeypatch.context() as patch:
+        if trouble == "disk":
+            patch.setattr(os, "open", refuse)
+            assert main(archive) == 1
+        else:
+            assert main([*archive, "--max-memory", "800000001"]) == 0
+    assert journal_of(photo).outcome is not Outcome.SAVED
+    assert photo.exists()
+    assert main(["undo", "2"]) == 3, "that run did nothing with it"
+    assert main(archive) == 0
+    assert (journal_of(photo).outcome, journal_of(photo).original) == (Outcome.SAVED, Original.ARCHIVED)
+    assert nothing_is_lost(before, library.parent)
 
 
 def test_output_folder_mirrors_the_library(library: Path, tmp_path: Path) -> None:

@@ -229,6 +229,14 @@ class Journal:
         query = f"SELECT {_COLUMNS} FROM photos WHERE path = ? ORDER BY run DESC LIMIT 1"
         return next(self._read(query, _stored(path)), None)
 
+    def newest_made(self, path: Path) -> Record | None:
+        """The newest record of a photo in a run that had its .pico file verified, whatever later runs failed at."""
+        query = (
+            f"SELECT {_COLUMNS} FROM photos WHERE path = ? AND digest IS NOT NULL AND target_digest IS NOT NULL "
+            "ORDER BY run DESC LIMIT 1"
+        )
+        return next(self._read(query, _stored(path)), None)
+
     def before(self, path: Path, run: int) -> Record | None:
         """What the last run before that one did with a photo."""
         query = f"SELECT {_COLUMNS} FROM photos WHERE path = ? AND run < ? ORDER BY run DESC LIMIT 1"

@@ -125,6 +125,26 @@ def remove_second(where: Path, kind: Original) -> None:
             (where.parent.parent / "info" / f"{where.name}.trashinfo").unlink()
 
 
+def stands_alone(path: Path, other: Path) -> bool:
+    """Whether a file stays in its place when `other` is removed: it is no link, and not `other` by another way.
+
+    Raises OSError.
+    """
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or os.path.realpath(path) == os.path.realpath(other):
+        return False
+    if not os.path.lexists(other) or not os.path.samestat(status, other.stat()):
+        return True
+    return status.st_nlink > 1  # with one name only, both ways lead to that
+
+
+def is_in_place(path: Path, digest: bytes | None) -> bool:
+    """Whether an original is in its place, with the bytes it had, and is no link to them. Raises OSError."""
+    if not os.path.lexists(path) or not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    return digest_of(path) == digest
+
+
 def free_name(archive: Path, path: Path) -> Path:
     """Where a file goes in an archive: its absolute path below it, with a number if that name is taken."""
     wanted = archive.joinpath(path.drive.replace(":", ""), *path.parts[1:])
@@ -183,9 +203,21 @@ def copy_attributes(source: Path, target: Path) -> None:
     """Give a file the extended attributes of another. Raises OSError where its disk cannot hold them."""
     if not hasattr(os, "listxattr"):
         return
+    there = _attributes(target)
     for name in _attributes(source):
         value = os.getxattr(source, name)
-        os.setxattr(target, name, value)
+        if name not in there or os.getxattr(target, name) != value:  # a read-only file may hold them already
+            os.setxattr(target, name, value)
+
+
+def add_attributes(source: Path, target: Path) -> None:
+    """Give a file the extended attributes of another that it lacks. Raises OSError where its disk cannot hold them."""
+    if not hasattr(os, "listxattr"):
+        return
+    there = _attributes(target)
+    for name in _attributes(source):
+        if name not in there:
+            os.setxattr(target, name, os.getxattr(source, name))
 
 
 def _attributes(path: Path) -> list[str]:
@@ -216,12 +248,16 @@ def take_over(source: Path, target: Path, status: os.stat_result) -> None:
 def _move(source: Path, target: Path) -> None:
     """Rename, never over another file; or copy to another disk, compare, and only then remove.
 
-    A file that cannot be removed from its place has only this one afterwards, too.
+    A file that cannot be removed from its place, or changed meanwhile, has only this one afterwards, too.
     """
+    before = Identity.of(source.lstat())
     _name_or_copy(source, target)
     try:
+        if Identity.of(source.lstat()) != before:
+            msg = "changed while the archive got it, and stays; close what edits it, and run again"
+            raise OriginalError(msg)
         source.unlink()
-    except OSError:
+    except (OSError, OriginalError):
         if os.path.lexists(source):
             target.unlink()
             sync_folder(target.parent)

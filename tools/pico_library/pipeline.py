@@ -105,7 +105,7 @@ class Pipeline:
 
         No error of the photo's is raised: it is in the result. JournalError is raised.
         """
-        record, error = self._attempt(photo, self._journal.newest(photo.path))
+        record, error = self._attempt(photo, self._journal.newest_made(photo.path))
         if self._settings.dry_run:
             return Result(record, error)
         if record.outcome is Outcome.SAVED and self._settings.mode.lets_go:
@@ -160,7 +160,9 @@ class Pipeline:
         earlier = job.previous
         if earlier is None or earlier.digest != job.digest or earlier.after is None or not self._is_ours(job):
             return None
-        return known_again(earlier, Identity.of(job.status), self._settings, self._run)
+        record = known_again(earlier, Identity.of(job.status), self._settings, self._run)
+        self._take_over_anew(job)
+        return record
 
     def _is_ours(self, job: _Job) -> bool:
         """Whether the target holds, byte for byte, what a run of ours had written there."""
@@ -193,6 +195,7 @@ class Pipeline:
         reason = reason_against(checked, Identity.of(job.status), Identity.of(target.stat()))
         if reason is not None:
             raise SkipError(reason)
+        self._take_over_anew(job)
         record = job.record(self._settings, self._run)
         return replace(saved(record, target.stat().st_size, checked, None), reason=ADOPTED)
 
@@ -208,7 +211,7 @@ class Pipeline:
                 self._settings,
                 lambda data: self._write_and_check(job, partial, data),
             )
-            self._take_over(job, partial)
+            self._take_over(job, partial.path)
             if Identity.of(job.photo.path.lstat()) != Identity.of(job.status):
                 raise SkipError(Reason.CHANGING)
             try:
@@ -242,10 +245,15 @@ class Pipeline:
             raise SkipError(Reason.CHANGING)
         return checked
 
-    def _take_over(self, job: _Job, partial: PartialFile) -> None:
+    def _take_over_anew(self, job: _Job) -> None:
+        """Give a .pico file that was there what the original has by now, if soon it alone will have that."""
+        if self._settings.mode.lets_go and not self._settings.dry_run:
+            self._take_over(job, job.photo.target)
+
+    def _take_over(self, job: _Job, target: Path) -> None:
         """Give the file the times of the original, by which libraries sort, and let no one else read it."""
         try:
-            originals.take_over(job.photo.path, partial.path, job.status)
+            originals.take_over(job.photo.path, target, job.status)
         except OSError as error:
             if error.errno != errno.ENOTSUP:
                 raise
@@ -268,6 +276,8 @@ class Pipeline:
             current = record.with_original(Original.LEAVING, at)
             self._journal.record(current)
             reach(Step.RECORDED)
+            if Identity.of(path.lstat()) != record.identity:
+                return record, None  # saved anew while the .pico file was read and the journal written
             done = _moved(path, current, mode)
             reach(Step.MOVED)
         except JournalError:

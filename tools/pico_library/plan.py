@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pico_codec.files import remove_leftovers, sync_folder
 from pico_library import originals
+from pico_library.console import complain
 from pico_library.journal import Identity, Journal, Original, Outcome, Record, Seen
 from pico_library.reasons import TRANSIENT
 from pico_library.scan import Choice, Found, Photo, scan
@@ -55,22 +56,19 @@ def make_plan(
 def finish_interrupted(journal: Journal, modes: Mapping[int, str]) -> None:
     """Find out what became of originals that were leaving when a run was cut off, and note it.
 
-    An original that is still there counts as kept, and the half-made copy of it goes. One whose disk is away is
-    left for later. `modes` are those of the runs.
+    An original that is still there counts as kept, and the half-made copy of it goes. One whose disk is away or
+    in trouble is left for later. `modes` are those of the runs.
     """
     for record in journal.leaving():
         if record.original_at is not None:
             remove_leftovers(record.original_at.parent)
-        if not record.path.parent.is_dir():
-            continue
-        gone = _where_it_went(replace(record, outcome=Outcome.SAVED, reason=None), modes.get(record.run, ""))
-        if not record.path.is_file():
-            journal.record(gone)
-        elif Identity.of(record.path.stat()).same_content(record.identity) or gone.original_at is None:
-            _remove_second_copy(record)
-            journal.record(record.with_original(Original.KEPT))
-        else:
-            journal.record(gone)  # another file has taken the name since
+        try:
+            if record.path.parent.is_dir():
+                journal.record(_settled(record, modes.get(record.run, "")))
+        except OSError as error:
+            why = error.strerror or str(error)
+            what = f"where its original is cannot be settled now ({why}); the next run tries again"
+            complain(record.path, what)
 
 
 def _is_done(photo: Photo, record: Seen, settings: Settings) -> bool:
@@ -95,9 +93,25 @@ def _count_absent(roots: Sequence[Path], found: Found, known: Mapping[str, Seen]
     )
 
 
+def _settled(record: Record, mode: str) -> Record:
+    """The record of an original that was leaving, with where it is now. Raises OSError."""
+    gone = _where_it_went(replace(record, outcome=Outcome.SAVED, reason=None), mode)
+    if not record.path.is_file():
+        return gone
+    if gone.original_at is not None:
+        if not originals.stands_alone(record.path, gone.original_at):
+            return gone  # a link leads from its place to where it went
+        if not Identity.of(record.path.stat()).same_content(record.identity):
+            return gone  # another file has taken the name since
+    _remove_second_copy(record)
+    return record.with_original(Original.KEPT)
+
+
 def _remove_second_copy(record: Record) -> None:
     copy = record.original_at
     if copy is None or not copy.is_file() or record.digest is None:
+        return
+    if not originals.stands_alone(record.path, copy):
         return
     if originals.digest_of(copy) == record.digest == originals.digest_of(record.path):
         copy.unlink()

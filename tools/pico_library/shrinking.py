@@ -145,7 +145,12 @@ def reason_against(checked: Checked, original: Identity, target: Identity) -> Re
 
 
 def known_again(earlier: Record, identity: Identity, settings: Settings, run: int) -> Record:
-    """The record of an earlier run for this one: original and .pico file are what that run had verified."""
+    """The record of an earlier run for this one: original and .pico file are what that run had verified.
+
+    Raises SkipError if the original is to go and the .pico file does not look enough like it for this run.
+    """
+    if settings.mode.lets_go and earlier.score is not None and earlier.score > settings.max_difference:
+        raise SkipError(Reason.UNLIKE)
     return replace(
         earlier,
         outcome=Outcome.SAVED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pico_codec.files import remove_leftovers, sync_folder
 from pico_library import originals
@@ -31,6 +32,8 @@ def undo(journal: Journal, run: int) -> Iterator[Undone]:
     for record in journal.photos(run):
         if record.target is None or record.outcome not in (Outcome.SAVED, Outcome.FAILED):
             continue
+        if record.digest is None:
+            continue  # the run failed before it had read the photo, and did nothing with it
         try:
             yield _undo_one(journal, record)
         except (OriginalError, OSError) as error:
@@ -41,20 +44,44 @@ def _undo_one(journal: Journal, record: Record) -> Undone:
     problem = _obstacle(journal, record)
     if problem is not None:
         return Undone(record, problem=problem)
-    back = False
-    if record.original is not Original.KEPT and record.original_at is not None:
-        if os.path.lexists(record.path):
-            # Both are there, byte for byte the same: an undo that was cut off.
-            originals.remove_second(record.original_at, record.original)
-        else:
-            remove_leftovers(record.path.parent)
-            originals.bring_back(record.original_at, record.path, record.original)
-        back = True
+    back = record.original is not Original.KEPT
+    if back:
+        _bring_back(record)
         reach(Step.RESTORED)
+        _give_back_date_and_tags(record)
     if _was_written_by(journal, record):
         _remove_pico(record)
     journal.record(replace(record.with_original(Original.KEPT), outcome=Outcome.UNDONE))
     return Undone(record, back)
+
+
+def _bring_back(record: Record) -> None:
+    """Have the original in its place, and there only, as far as an undo that was cut off has not seen to that."""
+    where = record.original_at
+    if not os.path.lexists(record.path):
+        assert where is not None
+        remove_leftovers(record.path.parent)
+        originals.bring_back(where, record.path, record.original)
+    elif where is not None and where.is_file():
+        # Both are there, byte for byte the same.
+        originals.remove_second(where, record.original)
+
+
+def _give_back_date_and_tags(record: Record) -> None:
+    """Give an original what the disk of the archive may not have held. Raises OriginalError."""
+    target = record.target
+    try:
+        if target is not None and target.is_file() and originals.digest_of(target) == record.target_digest:
+            originals.add_attributes(target, record.path)
+        status = record.path.stat()
+        if status.st_mtime_ns != record.identity.mtime_ns:
+            os.utime(record.path, ns=(status.st_atime_ns, record.identity.mtime_ns))
+    except OSError as error:
+        msg = (
+            f"is back, but its date and tags cannot be given to it ({error.strerror or error}), so its .pico file "
+            "stays; see that it may be written to, and run undo again"
+        )
+        raise OriginalError(msg) from error
 
 
 def _obstacle(journal: Journal, record: Record) -> str | None:
@@ -70,15 +97,24 @@ def _obstacle(journal: Journal, record: Record) -> str | None:
             if same
             else "is not the photo that it was: the .pico file may be all that is left of that one"
         )
-    if record.original_at is None:
+    where = record.original_at
+    if where is None or not where.is_file():
+        # An undo that was cut off has brought it back, or its owner has.
+        return None if originals.is_in_place(record.path, record.digest) else _why_not_found(where)
+    if originals.digest_of(where) != record.digest:
+        return f"{where} is not the file that it was; look at it yourself"
+    if not os.path.lexists(record.path):
+        return None
+    in_place = originals.is_in_place(record.path, record.digest)
+    if record.path.is_symlink() or (in_place and not originals.stands_alone(record.path, where)):
+        return f"its name, or a folder of it, only leads to another place; remove that link (its original is {where})"
+    return None if in_place else "another file has taken its name; move that one away"
+
+
+def _why_not_found(where: Path | None) -> str:
+    if where is None:
         return "the system does not tell where in the Trash its original is; put it back by hand"
-    if not record.original_at.is_file():
-        return f"its original is no longer at {record.original_at}; is its disk connected?"
-    if originals.digest_of(record.original_at) != record.digest:
-        return f"{record.original_at} is not the file that it was; look at it yourself"
-    if os.path.lexists(record.path) and originals.digest_of(record.path) != record.digest:
-        return "another file has taken its name; move that one away"
-    return None
+    return f"its original is no longer at {where}; is its disk connected?"
 
 
 def _why_not_in_place(journal: Journal, record: Record) -> str:

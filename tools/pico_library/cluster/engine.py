@@ -120,7 +120,7 @@ class Engine:
         self._submit(_Stage(task), self._client.submit(make, task, pure=False))
 
     def _previous(self, photo: Photo) -> Record | None:
-        record = self._journal.newest(location(photo.key))
+        record = self._journal.newest_made(location(photo.key))
         if record is None:
             return None
         target = None if record.target is None else location(str(record.target))
