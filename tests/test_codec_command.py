@@ -457,8 +457,8 @@ def test_carried_jpeg_segments_survive_going_there_and_back(
 @given(st.binary(max_size=400))
 def test_damaged_pictures_never_crash_the_search_for_metadata(noise: bytes) -> None:
     carried.from_jpeg(b"\xff\xd8" + noise, Metadata())
-    carried.from_png(b"\x89PNG\r\n\x1a\n" + noise)
-    carried.from_webp(b"RIFF\x40\x00\x00\x00WEBP" + noise)
+    carried.from_png(b"\x89PNG\r\n\x1a\n" + noise, Metadata(xmp=b"<x/>"))
+    carried.from_webp(b"RIFF\x40\x00\x00\x00WEBP" + noise, Metadata())
 
 
 def test_png_text_is_carried(tmp_path: Path) -> None:
@@ -509,19 +509,81 @@ def test_what_a_pico_file_cannot_hold_is_refused_with_a_reason(data: bytes, reas
     assert caught.value.reason == reason
 
 
+def png(header: tuple[int, int], row: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of two pixels; `header` is its depth and colour type."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 2, 1, *header, 0, 0, 0)), *chunks]
+    parts += [(b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    lengths = ((struct.pack(">I", len(data)), kind + data) for kind, data in parts)
+    whole = (length + body + struct.pack(">I", zlib.crc32(body)) for length, body in lengths)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
 def test_sixteen_bit_colour_png_is_refused() -> None:
     """Pillow reads such a file as 8-bit RGB and does not tell."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
-    rows = zlib.compress(b"\0" + bytes(range(12)))
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    with Image.open(io.BytesIO(png)) as im:
+    deep = png((16, 2), bytes(range(12)))
+    with Image.open(io.BytesIO(deep)) as im:
         assert im.mode == "RGB"
     with pytest.raises(UnsuitableError, match="more than 8 bits"):
-        read_source(png)
+        read_source(deep)
+
+
+@pytest.mark.parametrize(("bits", "row"), [(1, b"\x40"), (2, b"\x30"), (4, b"\x0f"), (8, b"\0\xff")])
+def test_transparent_grey_of_every_depth_stays_transparent(bits: int, row: bytes) -> None:
+    """Pillow spreads samples of 2 and 4 bits over 0 to 255, but not the transparent one."""
+    white = struct.pack(">H", 2**bits - 1)
+    assert read_source(png((bits, 0), row, (b"tRNS", white))).pixels.tolist() == [[[0, 255], [255, 0]]]
+
+
+def itxt(text: bytes, compressed: int = 0) -> tuple[bytes, bytes]:
+    return b"iTXt", b"XML:com.adobe.xmp\0" + bytes([compressed, 0]) + b"\0\0" + text
+
+
+TIFFS = (EXIF.removeprefix(b"Exif\0\0"), b"II*\0\x08\0\0\0\0\0\0\0\0\0")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "extra"),
+    [
+        ([itxt(b"<only/>")], []),
+        ([itxt(zlib.compress(b"<only/>"), 1), (b"eXIf", TIFFS[0])], []),
+        ([itxt(b"<first/>"), itxt(b"<second/>")], [itxt(b"<first/>")]),
+        ([itxt(b"junk", 1)], [itxt(b"junk", 1)]),
+        ([(b"eXIf", TIFFS[0]), (b"eXIf", TIFFS[1])], [(b"eXIf", TIFFS[0])]),
+    ],
+    ids=["one", "compressed", "two XMP", "XMP that cannot be read", "two EXIF"],
+)
+def test_png_chunks_that_pillow_passes_over_are_carried(
+    chunks: list[tuple[bytes, bytes]], extra: list[tuple[bytes, bytes]]
+) -> None:
+    extras = read_source(png((8, 2), bytes(6), *chunks)).metadata.extras
+    assert [(one.name, one.data) for one in extras] == [
+        (f"PNG {kind.decode()}", data) for kind, data in extra
+    ]
+
+
+def webp(*more: tuple[bytes, bytes], flags: int = 0xFF) -> bytes:
+    """A WebP file with EXIF and XMP and further chunks; `flags` clears bits of its VP8X."""
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "WEBP", lossless=True, exif=TIFFS[0], xmp=b"<own/>")
+    body = bytearray(stream.getvalue()[8:])
+    body[12] &= flags
+    for kind, data in more:
+        body += kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
+    return b"RIFF" + struct.pack("<I", len(body)) + bytes(body)
+
+
+@pytest.mark.parametrize(
+    ("data", "extra"),
+    [
+        (webp(), []),
+        (webp((b"XMP ", b"<second/>")), [("WebP XMP ", b"<second/>")]),
+        (webp((b"EXIF", TIFFS[1])), [("WebP EXIF", TIFFS[1])]),
+        (webp(flags=0xF3), [("WebP EXIF", TIFFS[0]), ("WebP XMP ", b"<own/>")]),
+    ],
+    ids=["one", "two XMP", "two EXIF", "no flags"],
+)
+def test_webp_chunks_that_pillow_passes_over_are_carried(data: bytes, extra: list[tuple[str, bytes]]) -> None:
+    assert [(one.name, one.data) for one in read_source(data).metadata.extras] == extra
 
 
 def test_samples_are_read_unchanged(samples: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 
 from pico_core.container import Container, Extra, Metadata
@@ -32,10 +33,10 @@ _JFIF, _EXIF, _XMP = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 LARGEST_JPEG_XMP = _LARGEST_SEGMENT - len(_XMP)
 
 _PNG_HEADER = 8
-_PNG_ELSEWHERE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf"})
+_PNG_CODING = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 
-_WEBP_ELSEWHERE = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "})
+_WEBP_CODING = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
 
 
 def from_jpeg(data: bytes, known: Metadata) -> Carried:
@@ -55,30 +56,30 @@ def from_jpeg(data: bytes, known: Metadata) -> Carried:
     return (*extras, *trailer), left_behind or too_long
 
 
-def from_png(data: bytes) -> Carried:
-    """Read the chunks of a PNG file."""
+def from_png(data: bytes, known: Metadata) -> Carried:
+    """Read the chunks of a PNG file; `known` as in `from_jpeg`."""
     extras = []
     position = _PNG_HEADER
     kind = b""
     while kind != b"IEND" and position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         payload = data[position + 8 : position + 8 + length]
-        if payload and kind not in _PNG_ELSEWHERE and not (kind == b"iTXt" and payload.startswith(_PNG_XMP)):
+        if payload and not _png_elsewhere(kind, payload, known):
             extras.append(Extra(f"PNG {kind.decode('latin-1')}", _OPAQUE, payload))
         position += 12 + length
     trailer, too_long = _trailer("PNG trailer", data[position:])
     return (*extras, *trailer), too_long
 
 
-def from_webp(data: bytes) -> Carried:
-    """Read the chunks of a WebP file."""
+def from_webp(data: bytes, known: Metadata) -> Carried:
+    """Read the chunks of a WebP file; `known` as in `from_jpeg`."""
     extras = []
     position = 12
     end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
     while position + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, position)
         payload = data[position + 8 : position + 8 + length]
-        if payload and kind not in _WEBP_ELSEWHERE:
+        if payload and not _webp_elsewhere(kind, payload, known):
             extras.append(Extra(f"WebP {kind.decode('latin-1')}", _OPAQUE, payload))
         position += 8 + length + length % 2
     trailer, too_long = _trailer("WebP trailer", data[end:])
@@ -162,6 +163,33 @@ def _jpeg_elsewhere(marker: int, payload: bytes, known: Metadata) -> bool:
     if marker == _APP2:
         return known.icc is not None and payload.startswith(b"ICC_PROFILE\0")
     return marker == _APP14 and payload.startswith(b"Adobe")
+
+
+def _png_elsewhere(kind: bytes, payload: bytes, known: Metadata) -> bool:
+    if kind == b"iTXt" and payload.startswith(_PNG_XMP):
+        return known.xmp is not None and _png_text(payload, len(known.xmp)) == known.xmp
+    if kind == b"eXIf":
+        return known.exif is not None and payload == known.exif.removeprefix(_EXIF)
+    return kind in _PNG_CODING or (kind == b"iCCP" and known.icc is not None)
+
+
+def _png_text(payload: bytes, length: int) -> bytes | None:
+    """The text of an `iTXt` chunk, cut off soon after `length` bytes; None if it cannot be read."""
+    fields = payload.partition(b"\0")[2]
+    compressed, fields = fields[:1], fields[2:]
+    parts = fields.split(b"\0", 2)  # language, translated keyword, text
+    if len(parts) < 3 or compressed == b"\0":
+        return parts[2] if len(parts) == 3 else None
+    try:
+        return zlib.decompressobj().decompress(parts[2], length + 1)
+    except zlib.error:
+        return None
+
+
+def _webp_elsewhere(kind: bytes, payload: bytes, known: Metadata) -> bool:
+    if kind == b"EXIF":
+        return known.exif is not None and payload.removeprefix(_EXIF) == known.exif.removeprefix(_EXIF)
+    return kind in _WEBP_CODING or (kind, payload) in ((b"XMP ", known.xmp), (b"ICCP", known.icc))
 
 
 def _is_plain(jfif: bytes) -> bool:

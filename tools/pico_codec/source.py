@@ -89,6 +89,7 @@ def read_source(data: bytes) -> Source:
         kind = im.format or "?"
         _check_frames(kind, im)
         _check_depth(kind, data, im)
+        _mend_transparency(kind, data, im)
         pixels = _pixels(im)
         known = Metadata(exif=_bytes(im, "exif"), xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"))
     extras, left_behind = _remainder(kind, data, known)
@@ -105,9 +106,9 @@ def _remainder(kind: str, data: bytes, known: Metadata) -> tuple[tuple[Extra, ..
     if kind in ("JPEG", "MPO"):
         return carried.from_jpeg(data, known)
     if kind == "PNG":
-        return carried.from_png(data)
+        return carried.from_png(data, known)
     if kind == "WEBP":
-        return carried.from_webp(data)
+        return carried.from_webp(data, known)
     if kind == "PICO":
         return carried.from_pico(data)
     return (), f"tags of a {kind} file other than EXIF, XMP and ICC" if kind == "TIFF" else None
@@ -127,6 +128,14 @@ def _check_depth(kind: str, data: bytes, im: Image.Image) -> None:
         raise UnsuitableError(Unsuitable.DEEP, "save it with 8 bits a sample first")
     if im.mode not in _STORED_MODES:
         raise UnsuitableError(Unsuitable.COLOUR_SPACE, "convert it to RGB first")
+
+
+def _mend_transparency(kind: str, data: bytes, im: Image.Image) -> None:
+    """Pillow spreads grey samples of 2 and 4 bits over 0 to 255, but not the one that a PNG makes transparent."""
+    transparent = im.info.get("transparency")
+    if kind == "PNG" and data[24] in (2, 4) and data[25] == 0 and isinstance(transparent, int):
+        largest = 2 ** data[24] - 1
+        im.info["transparency"] = (transparent & largest) * (255 // largest)
 
 
 def _pixels(im: Image.Image) -> NDArray[np.uint8]:
