@@ -238,6 +238,78 @@ def test_answers_survive_a_killed_server_and_are_sent_when_it_is_back(context: A
     assert rater.complaints == []
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"status": 429, "body": "slow down"},
+        {"status": 404, "body": "no such page, says the proxy"},
+        {"status": 421, "body": '{"error": "this server does not go by that name"}'},
+    ],
+    ids=lambda refusal: str(refusal["status"]),
+)
+def test_an_answer_that_a_proxy_refuses_is_kept(
+    context: Any, server: Server, refusal: dict[str, Any]
+) -> None:
+    rater = Rater(context, server, after_checks(server))
+    rater.go_on("Comparison 1 of 8")
+    refuse_twice(rater, "**/api/answer", refusal)
+    refuse_twice(rater, "**/api/state", refusal)
+    rater.look_and_answer("Comparison 1 of 8", "a")
+    rater.wait("Your last answer is kept on this device and will be sent.")
+    rater.look_and_answer("Comparison 2 of 8", "b")
+    rater.wait_until_stored(["a", "b"])
+    rater.page.reload()  # the first to ask how things stand
+    rater.wait("Welcome back")
+    rater.go_on("Comparison 3 of 8")
+    assert rater.complaints == []
+
+
+def refuse_twice(rater: Rater, calls: str, refusal: dict[str, Any]) -> None:
+    """Answer the next two of these calls in the server's place."""
+    rater.page.route(calls, lambda route: route.fulfill(**refusal), times=2)
+
+
+def test_a_browser_that_lost_its_cookie_is_asked_for_the_link_and_sends_what_it_kept(
+    context: Any, tmp_path: Path
+) -> None:
+    found = Server(study(tmp_path / "study", Settings(trials=8, pause_every=0)), "--host", "0.0.0.0")
+    entrance = f"/?key={Sessions(found.folder).access_key}"
+    try:
+        rater = Rater(context, found, entrance)
+        rater.wait("Before you begin")
+        rater.page.goto(found.address + after_checks(found))
+        rater.go_on("Comparison 1 of 8")
+        context.clear_cookies()
+        rater.look_and_answer("Comparison 1 of 8", "a")
+        rater.wait("Open the whole link again")
+        rater.wait("Your last answer is kept")
+        assert rater.stored() == []
+        context.new_page().goto(found.address + entrance)
+        rater.wait_until_stored(["a"])
+        rater.wait("Comparison 2 of 8")
+        assert rater.complaints == []
+    finally:
+        found.stop()
+
+
+def test_the_page_that_says_that_a_session_is_over_stays(context: Any, server: Server) -> None:
+    link = after_checks(server)
+    rater = Rater(context, server, link)
+    rater.go_on("Comparison 1 of 8")
+    sessions = Sessions(server.folder)
+    sessions.withdraw(link.partition("=")[2])  # from another browser
+    sessions.close()
+    rater.look_and_answer("Comparison 1 of 8", "a")
+    rater.wait("This session is over")
+    rater.page.wait_for_timeout(400)  # longer than the next comparison takes to come
+    rater.wait("This session is over")
+    assert rater.page.evaluate("localStorage.length") == 0
+    rater.page.get_by_role("button", name="Begin again").click()
+    rater.consent()
+    rater.wait("Read the figures")
+    assert rater.complaints == []
+
+
 def test_a_phone_takes_part_by_touch_and_its_link_goes_on_elsewhere(browser: Any, server: Server) -> None:
     phone = browser.new_context(**PHONE)
     rater = Rater(phone, server)

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from study_samples import Client, Reply, Server, study
@@ -359,6 +360,24 @@ def test_without_the_link_there_is_no_way_in(folder: Path) -> None:
         assert outside.get("/", named).status == 200
     finally:
         server.stop()
+
+
+def test_two_studies_of_one_machine_leave_each_other_the_way_in(folder: Path, tmp_path: Path) -> None:
+    """Browsers send the cookies of a host to all of its ports."""
+    other = study(tmp_path / "other")
+    query(other, "UPDATE study SET access_key = 'another-key'")
+    servers = [Server(one, "--host", "0.0.0.0") for one in (folder, other)]
+    browser = build_opener(HTTPCookieProcessor())
+    try:
+        for server in servers:
+            key = Sessions(server.folder).access_key
+            browser.open(f"{server.address}/?key={key}").close()
+        for server in servers:
+            with browser.open(f"{server.address}/api/study") as reply:
+                assert reply.status == 200
+    finally:
+        for server in servers:
+            server.stop()
 
 
 def test_no_address_of_a_rater_is_stored(server: Server) -> None:

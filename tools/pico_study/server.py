@@ -7,6 +7,7 @@ written down anywhere.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import json
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 INSTALL = "pip install 'pillow-pico[study]'"
-KEY_COOKIE = "pico-study-key"
 PAGE_HEADER = "x-pico-study"
 RATER_HEADER = "x-pico-rater"
 _LONGEST_BODY = 8192
@@ -89,6 +89,11 @@ def application(sessions: Sessions, key: str | None, names: Sequence[str] = ()) 
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
 
 
+def _cookie_of(key: str) -> str:
+    """The name of a study's cookie: browsers keep one of each name for all the ports of a host."""
+    return f"pico-study-key-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
 class _Guard:
     """What a request must fulfil before anything else looks at it."""
 
@@ -142,9 +147,11 @@ class _Guard:
             and hmac.compare_digest(given.encode(), self._key.encode())
         ):
             response = RedirectResponse("/", 303)
-            response.set_cookie(KEY_COOKIE, self._key, max_age=90 * 86400, httponly=True, samesite="lax")
+            response.set_cookie(
+                _cookie_of(self._key), self._key, max_age=90 * 86400, httponly=True, samesite="lax"
+            )
             return response
-        if hmac.compare_digest(request.cookies.get(KEY_COOKIE, "").encode(), self._key.encode()):
+        if hmac.compare_digest(request.cookies.get(_cookie_of(self._key), "").encode(), self._key.encode()):
             return None
         return PlainTextResponse("Open the whole link that the organiser of this study sent you.\n", 401)
 

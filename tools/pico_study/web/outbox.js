@@ -5,9 +5,12 @@ const QUEUE = "pico-study-answers";
 const LONGEST_WAIT = 15000;
 
 export class Refused extends Error {
-  constructor(status, message) {
-    super(message);
+  /** `said` is the reason that the study gave; nothing if something on the way to it answered in its place. */
+  constructor(status, said) {
+    super(said ?? `the server answers ${status}`);
     this.status = status;
+    this.isUnknown = status === 404 && typeof said === "string";
+    this.isFinal = this.isUnknown || (status === 400 && typeof said === "string");
   }
 }
 
@@ -26,13 +29,20 @@ export async function call(path, content) {
   const response = await fetch(path, options);
   let found = {};
   try { found = await response.json(); } catch { /* an error page of something in between */ }
-  if (!response.ok) throw new Refused(response.status, found.error ?? `the server answers ${response.status}`);
+  if (!response.ok) throw new Refused(response.status, found?.error);
   return found;
+}
+
+/** What a rater is told of a call that is tried again. */
+export function trouble(error) {
+  if (!(error instanceof Refused) || error.status >= 500) return "No connection to the server.";
+  if (error.status === 401) return "Open the whole link again that the organiser of this study sent you.";
+  return `The server takes nothing at the moment (${error.message}).`;
 }
 
 export class Outbox {
   /** `onState(state, trial)` is told what the server says after each answer, `onTrouble(message or null)` how it goes,
-   * and `onLost(error)` that the server does not take an answer for good. */
+   * and `onLost(error)` that the study does not take an answer for good. */
   constructor(onState, onTrouble, onLost) {
     Object.assign(this, { onState, onTrouble, onLost, busy: false, failures: 0, wake: null });
     addEventListener("online", () => this.wake?.());
@@ -68,11 +78,11 @@ export class Outbox {
           this.onTrouble(null);
           this.onState(state, answer.trial);
         } catch (error) {
-          if (error instanceof Refused && error.status >= 400 && error.status < 500) {
+          if (error instanceof Refused && error.isFinal) {
             this.remove(answer.trial);
-            this.onLost(error);
+            await this.onLost(error);
           } else {
-            await this.rest();
+            await this.rest(error);
           }
         }
       }
@@ -81,11 +91,11 @@ export class Outbox {
     }
   }
 
-  async rest() {
+  async rest(error) {
     this.failures += 1;
     const many = this.waiting().length;
     const kept = many === 1 ? "Your last answer is" : `Your last ${many} answers are`;
-    this.onTrouble(`No connection to the server. ${kept} kept on this device and will be sent.`);
+    this.onTrouble(`${trouble(error)} ${kept} kept on this device and will be sent.`);
     const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.failures);
     await new Promise(resolve => { this.wake = resolve; setTimeout(resolve, wait); });
     this.wake = null;

@@ -1,13 +1,13 @@
 /** The rater's way through the study: consent, checks, practice, trials, pauses; it can be left and taken up again. */
 
-import { call, Outbox, rater, Refused } from "/web/outbox.js";
+import { call, Outbox, rater, Refused, trouble } from "/web/outbox.js";
 import { Viewer } from "/web/viewer.js";
 
 const card = document.getElementById("card");
 const banner = document.getElementById("banner");
 const feedback = document.getElementById("feedback");
 const study = { trials: [], done: false, stage: null, about: null, current: null, entrance: "/", paused: null,
-  shown: new Set(), waiting: false };
+  shown: new Set(), waiting: false, over: false };
 
 const outbox = new Outbox(onState, onTrouble, onLost);
 const viewer = new Viewer(onAnswer);
@@ -63,12 +63,13 @@ async function isKnown(secret) {
   try {
     take(await patiently(() => call("/api/state")));
     return true;
-  } catch {
+  } catch (error) {
+    if (!error.isUnknown) throw error;
     return false;
   }
 }
 
-/** Repeat a call until the server can be reached. Throws Refused if it says no. */
+/** Repeat a call until the study answers it. Throws Refused if it says no. */
 async function patiently(attempt) {
   for (let wait = 1000; ; wait = Math.min(15000, 2 * wait)) {
     try {
@@ -76,8 +77,8 @@ async function patiently(attempt) {
       onTrouble(null);
       return found;
     } catch (error) {
-      if (error instanceof Refused && error.status < 500) throw error;
-      onTrouble("No connection to the server. Trying again …");
+      if (error instanceof Refused && error.isFinal) throw error;
+      onTrouble(`${trouble(error)} Trying again …`);
       await new Promise(resolve => setTimeout(resolve, wait));
     }
   }
@@ -86,6 +87,7 @@ async function patiently(attempt) {
 function take(state) {
   study.trials = state.trials.filter(trial => !outbox.has(trial.token) && !study.shown.has(trial.token));
   study.done = state.done;
+  study.over = false;
   study.entrance = state.entrance ?? study.entrance;
   preload();
 }
@@ -111,19 +113,24 @@ function onTrouble(message) {
 }
 
 async function onLost(error) {
-  study.current = null;
-  study.shown.clear();
   try {
-    take(await patiently(() => call("/api/state")));
+    const state = await patiently(() => call("/api/state"));
+    study.current = null;  // not before: a comparison may have been drawn meanwhile
+    study.shown.clear();
+    take(state);
     next();
-  } catch {
+  } catch (refusal) {
+    if (!refusal.isUnknown) throw refusal;
     rater.forget();
+    study.current = null;
+    study.over = true;
     show(title("This session is over"), text(error.message), main("Begin again", () => location.reload()));
   }
 }
 
 /** Show whatever comes next: a trial, the introduction of a new part, a pause, or the end. */
 function next() {
+  if (study.over) return undefined;
   const trial = study.trials[0];
   study.waiting = !trial;
   if (!trial) {
