@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -20,6 +21,7 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Fault = Callable[[App, dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 BUCKET = "photos"
+_WITH_A_DISK_ON = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"')
 
 
 class ObjectStore:
@@ -122,8 +124,13 @@ def objects() -> dict[str, bytes]:
 
 
 @contextmanager
-def mortal_worker(scheduler: str, fault: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a process of its own, which nobody starts again when it dies of the fault."""
+def mortal_worker(
+    scheduler: str, fault: str = "", own_disk: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a process of its own, which nobody starts again when it dies of the fault.
+
+    Where others see the folder `own_disk`, it has an empty disk of its own.
+    """
     program = [
         sys.executable,
         "-m",
@@ -135,6 +142,8 @@ def mortal_worker(scheduler: str, fault: str = "") -> Iterator[subprocess.Popen[
     ]
     options = ["--no-dashboard", "--memory-limit", "0", "--death-timeout", "30"]
     environment = {**os.environ, "PICO_LIBRARY_FAULT": fault}
+    if own_disk is not None:
+        program = [*_WITH_A_DISK_ON, str(own_disk), *program]
     with subprocess.Popen(
         program + options, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from pico_core import PicoFile
 from pico_core.errors import OptionError
 from pico_library import places
 from pico_library.cli import main
-from pico_library.cluster import connection, work
+from pico_library.cluster import connection, storage, work
 from pico_library.cluster.agreement import ClusterError, check_workers, installed, look_around
 from pico_library.cluster.listing import look
 from pico_library.cluster.urls import Url, location
@@ -326,6 +327,19 @@ def test_photo_that_another_disk_has_under_the_name_is_left_alone(library: Path)
     os.utime(library / "0.png", (1, 1))
     assert work.make(task).record.reason == Reason.CHANGING
     assert not list(library.glob("*.pico"))
+
+
+def test_what_a_network_disk_shows_late_is_seen(tmp_path: Path) -> None:
+    late, name = tmp_path / "late", str(tmp_path / "late" / "0.png.pico")
+    assert not storage.is_seen(name, 3)
+
+    def appear() -> None:
+        late.mkdir()
+        Path(name).write_bytes(b"abc")
+
+    threading.Timer(0.3, appear).start()
+    assert storage.is_seen(name, 3)
+    assert not storage.is_seen(name, 4), "something else has the name"
 
 
 def test_photo_that_needs_more_memory_than_a_worker_has_is_skipped(library: Path) -> None:

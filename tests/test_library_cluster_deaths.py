@@ -1,11 +1,16 @@
-"""Workers of `--engine dask` that die at any step, or are stopped: every photo arrives all the same, whole."""
+"""Workers of `--engine dask` that die at any step, or are stopped: every photo arrives all the same, whole.
+
+And those that write where nobody else sees it: no photo counts as saved that did not arrive.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,7 +27,9 @@ from cluster_samples import BUCKET, mortal_worker, object_store, objects, system
 
 from pico_core import PicoFile
 from pico_library import places
+from pico_library.cluster.engine import Engine
 from pico_library.cluster.session import open_session
+from pico_library.cluster.work import Published, Task
 from pico_library.faults import VARIABLE, Step
 from pico_library.journal import Journal, Outcome, Record
 from pico_library.scan import Choice
@@ -157,6 +164,79 @@ def test_ctrl_c_at_the_moment_of_taking_a_photo_down_loses_no_entry(
         monkeypatch.setattr(Journal, "record", taken_down)
     assert sorted(known()) == sorted(str(path.with_suffix("")) for path in library.glob("*.pico")) != []
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_ends_though_the_worker_that_judges_dies_meanwhile(
+    library: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes when the first photo is given to be judged, and one of two workers dies of judging."""
+    have_judged = Engine._have_judged
+
+    def interrupted(engine: Engine, task: Task, published: Published, maker: str) -> None:
+        have_judged(engine, task, published, maker)
+        engine.interrupt()
+
+    monkeypatch.setattr(Engine, "_have_judged", interrupted)
+    with mortal_worker(scheduler) as living, mortal_worker(scheduler, f"{Step.VERIFIED}=kill") as dying:
+        wait_for_workers(scheduler, 2)
+        rescue = threading.Timer(40, living.kill)  # without workers it would end, too
+        rescue.start()
+        with open_session(Settings(), scheduler=scheduler) as session:
+            plan = session.plan([library], Choice())
+            with pytest.raises(KeyboardInterrupt):
+                list(session.process(plan))
+        rescue.cancel()
+        assert living.poll() is None, "it waited for a worker that is dead"
+        assert dying.poll() == -signal.SIGKILL
+    assert sorted(known()) == sorted(str(path.with_suffix("")) for path in library.glob("*.pico")) != []
+
+
+def wait_for_workers(scheduler: str, count: int) -> None:
+    from distributed import Client
+
+    with Client(scheduler, set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=60)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder in whose place a worker may have a disk of its own, as on a machine that did not mount it."""
+    (tmp_path / "small").mkdir()
+    mounting = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path / "small")]
+    if shutil.which("unshare") is None or subprocess.run(mounting, check=False).returncode != 0:
+        pytest.skip("a worker with a disk of its own needs unshare and root")
+    return tmp_path / "small"
+
+
+def test_photo_that_a_worker_wrote_on_a_disk_of_its_own_has_failed(
+    library: Path, scheduler: str, elsewhere: Path
+) -> None:
+    arguments = shrink("--scheduler", scheduler, library, "--output", elsewhere)
+    with mortal_worker(scheduler, own_disk=elsewhere):
+        done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout
+    assert (
+        f"this machine does not see {elsewhere / '0.png.pico'}, which a worker has written; mount"
+        in done.stderr
+    )
+    assert {record.outcome for record in known().values()} == {Outcome.FAILED}
+    assert not list(elsewhere.iterdir())
+    with mortal_worker(scheduler):
+        assert subprocess.run(arguments, check=False, capture_output=True).returncode == 0
+    assert {record.outcome for record in known().values()} == {Outcome.SAVED}
+    assert len(list(elsewhere.iterdir())) == COUNT
+
+
+def test_worker_that_does_not_see_the_output_folder_is_named(
+    library: Path, scheduler: str, elsewhere: Path
+) -> None:
+    (elsewhere / "2021").mkdir()
+    with mortal_worker(scheduler, own_disk=elsewhere):
+        arguments = shrink("--scheduler", scheduler, library, "--output", elsewhere / "2021")
+        done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"sees no {elsewhere / '2021'}; mount it there" in done.stderr
+    assert not places.journal_file().exists() or not known()
 
 
 @pytest.mark.slow

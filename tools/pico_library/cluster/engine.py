@@ -17,11 +17,11 @@ from typing import Any
 from pico_codec.cli import explain
 from pico_core.errors import PicoError
 from pico_library.cluster.agreement import ClusterError, Installed
-from pico_library.cluster.storage import StorageError
+from pico_library.cluster.storage import StorageError, is_seen
 from pico_library.cluster.urls import location
 from pico_library.cluster.work import Published, Report, Task, failure, judge, make, withdraw
 from pico_library.console import complain
-from pico_library.journal import Journal, JournalError, Record
+from pico_library.journal import Journal, JournalError, Outcome, Record
 from pico_library.pipeline import Result
 from pico_library.reasons import Reason, SkipError
 from pico_library.scan import Photo
@@ -98,6 +98,7 @@ class Engine:
     def drain(self) -> None:
         """Finish the photos at work, and no others; take down what became of them. Without workers nothing is done."""
         while self._at_work and not self._broken and self._client.nthreads():
+            self._look_at_workers()  # what a dead one was to judge goes to others
             self._next(last_chance=True)
 
     def _window(
@@ -155,7 +156,7 @@ class Engine:
         if report.published is not None:
             self._have_judged(stage.task, report.published, report.worker)
             return None
-        return self._taken_down(report)
+        return self._taken_down(self._seen_here(stage.task, report))
 
     def _report(self, future: Any, stage: _Stage, *, last_chance: bool) -> Report | None:
         """What a task has to say; None if workers died over it and the photo is to have another chance."""
@@ -193,6 +194,22 @@ class Engine:
             judge, task, published, pure=False, priority=_URGENT, workers=judges or None
         )
         self._submit(_Stage(task, published, maker, frozenset(judges)), future)
+
+    def _seen_here(self, task: Task, report: Report) -> Report:
+        """The report, but no photo counts as saved whose .pico file lies where only a worker sees it."""
+        if self._settings.dry_run or report.record.outcome is not Outcome.SAVED:
+            return report
+        target = task.photo.key_of_target
+        try:
+            if is_seen(target, report.record.after):
+                return report
+            reason = (
+                f"this machine does not see {target}, which a worker has written; "
+                "mount the same storage on all machines under the same name"
+            )
+        except (OSError, StorageError) as error:
+            reason = f"this machine cannot look at what a worker has written ({explain(error)})"
+        return replace(report, record=failure(task, reason), failed=True)
 
     def _taken_down(self, report: Report) -> Result:
         report = replace(report, record=self._not_anothers(report.record))

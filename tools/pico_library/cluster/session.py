@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +43,13 @@ class ClusterSession(Session):
         """As `Session.plan`, for folders and URLs. Raises StorageError, MissingExtraError."""
         places = [*roots, *([choice.output] if choice.output is not None else [])]
         require_extra(objects=any(isinstance(place, Url) for place in places))
-        self._folders = [str(root.resolve()) for root in roots if not isinstance(root, Url)]
+        folders = [place for place in places if not isinstance(place, Url)]
+        # Of an output folder that is not there yet, each photo shows whether it is shared.
+        self._folders = [
+            str(folder.resolve())
+            for folder in folders
+            if folder in roots or os.path.exists(folder)  # noqa: PTH110
+        ]
         return super().plan(roots, choice)
 
     def _look(self, roots: Sequence[Path], choice: Choice) -> Found:

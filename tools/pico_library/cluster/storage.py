@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,7 @@ from pico_library.scan import PICO_EXTENSION
 
 MEDIA_TYPE = "image/x-pico"
 _SECOND = 10**9
+_SECONDS_BEFORE_LOOKS = (0.0, 0.1, 0.9)  # network disks may tell late of what another machine wrote
 
 
 class StorageError(PicoError):
@@ -235,6 +237,28 @@ def objects() -> Objects:
 def same(one: Identity, other: Identity) -> bool:
     """Whether both are one unchanged file or object; the number of a device differs from machine to machine."""
     return (one.inode, one.size, one.mtime_ns) == (other.inode, other.size, other.mtime_ns)
+
+
+def is_seen(name: str, size: int | None) -> bool:
+    """Whether this machine, too, sees the file or object of so many bytes that a worker wrote.
+
+    Raises OSError, StorageError.
+    """
+    for seconds in _SECONDS_BEFORE_LOOKS:
+        time.sleep(seconds)
+        now = storage_of(name).identity(name)
+        if now is not None and now.size == size:
+            return True
+        if not is_url(name):
+            _open_folders_above(Path(name))
+    return False
+
+
+def _open_folders_above(path: Path) -> None:
+    """Have a network disk ask its server anew: it remembers for half a minute that something was not there."""
+    for folder in reversed(path.parents):
+        with contextlib.suppress(OSError):
+            os.scandir(folder).close()
 
 
 def _take_over(source: Path, target: Path, status: os.stat_result) -> None:
