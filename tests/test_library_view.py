@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import json
@@ -29,6 +30,7 @@ from PIL import Image, ImageDraw, ImageOps
 import pillow_pico
 from pico_library.view.catalogue import Catalogue, Entry, read_entry
 from pico_library.view.exif import camera_facts, taken_at
+from pico_library.view.peer import owner_in
 from pico_library.view.pictures import AbandonedError, Pictures
 from pico_library.view.previews import dressed
 from pico_library.view.server import HOST, Presence, Viewer
@@ -196,6 +198,60 @@ def test_invitation_leads_to_the_page_once(viewer: Viewer) -> None:
     assert (answer.status, answer.headers["Location"]) == (303, f"/{viewer.token}/")
     assert ask(viewer, path, whole=True).status == 403
     assert ask(viewer, "/open", whole=True).status == 403
+
+
+_STRANGER = """import os, socket, sys
+os.setgroups([])
+os.setuid(65534)
+with socket.socket() as connection:
+    connection.connect((sys.argv[1], int(sys.argv[2])))
+    host = f"{sys.argv[1]}:{sys.argv[2]}"
+    connection.sendall(f"GET {sys.argv[3]} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n".encode())
+    print(connection.makefile().read())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells whose connection it is")
+def test_invitation_is_for_this_user_alone(viewer: Viewer) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("being another user for a while needs root")
+    path = viewer.invitation().removeprefix(f"http://{HOST}:{viewer.port}")
+    asked = [sys.executable, "-c", _STRANGER, HOST, str(viewer.port), path]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert answer.split()[1] == "403"
+    assert "another user" in answer
+    assert viewer.token not in answer
+    assert ask(viewer, path, whole=True).status == 303, "it was not used up"
+
+
+def test_invitation_is_taken_by_a_program_that_speaks_ipv6(viewer: Viewer) -> None:
+    path = viewer.invitation().removeprefix(f"http://{HOST}:{viewer.port}")
+    try:
+        connection = socket.socket(socket.AF_INET6)
+        connection.connect((f"::ffff:{HOST}", viewer.port))
+    except OSError as error:
+        pytest.skip(f"there is no IPv6 here: {error}")
+    with connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {HOST}:{viewer.port}\r\n\r\n".encode())
+        assert connection.makefile("rb").readline().split()[1] == b"303"
+
+
+def test_owner_of_a_connection_is_read_from_the_line_of_the_other_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "byteorder", "little")
+    table = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   1: 0100007F:AD4B 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 165123 1 00 100 0 0 10 0
+   9: 0100007F:AD4B 0100007F:D1B6 01 00000000:00000000 00:00000000 00000000  1000        0 165125 1 00 20 0 0 10 -1
+  15: 0100007F:D1B6 0100007F:AD4B 01 00000000:00000000 00:00000000 00000000  1001        0 165124 2 00 20 0 0 10 -1
+  16: 0100007F:D1B7 0100007F:AD4B 06 00000000:00000000 03:00001770 00000000     0        0 0 3 00
+"""
+    server = (HOST, 0xAD4B)
+    assert owner_in(table, (HOST, 0xD1B6), server) == 1001
+    assert owner_in(table, (HOST, 0xD1B7), server) is None, "it is over"
+    assert owner_in(table, (HOST, 0xD1B8), server) is None
+    assert owner_in(table, ("127.0.0.2", 0xD1B6), server) is None
 
 
 @pytest.mark.slow
@@ -470,6 +526,69 @@ def test_catalogue_tells_of_files_while_it_looks(tmp_path: Path) -> None:
     assert [entry.name for entry in found] == [f"{number:02}.pico" for number in range(30)]
     assert len({entry.id for entry in found}) == 30
     assert catalogue.get(found[3].id) is found[3]
+
+
+def found_by(catalogue: Catalogue) -> dict[str, Entry]:
+    """All that a catalogue at work finds."""
+    complete = False
+    while not complete:
+        found, complete = catalogue.since(0, 5)
+    return {entry.name: entry for entry in found}
+
+
+def test_link_that_leads_to_itself_does_not_end_the_search(tmp_path: Path) -> None:
+    for name in ("a", "c"):
+        (tmp_path / f"{name}.pico").write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
+    (tmp_path / "b.pico").symlink_to("b.pico")
+    catalogue = Catalogue([tmp_path])
+    catalogue.start()
+    assert list(found_by(catalogue)) == ["a.pico", "c.pico"]
+
+
+def test_folder_whose_files_may_not_be_looked_at_does_not_end_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As below a folder that may be listed, but not entered; root enters it."""
+    (tmp_path / "a").mkdir()
+    for name in ("a/x", "b/y"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.pico").write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
+    look = os.stat
+
+    def refuse(path: Any, **how: Any) -> os.stat_result:
+        if str(path) == str(tmp_path / "a" / "x.pico"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path, **how)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    catalogue = Catalogue([tmp_path])
+    catalogue.start()
+    assert {name: entry.error for name, entry in found_by(catalogue).items()} == {
+        "a/x.pico": "permission denied",
+        "b/y.pico": None,
+    }
+
+
+def test_folder_that_cannot_be_listed_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b.pico").write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
+    listed = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path) == str(tmp_path / "a"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    catalogue = Catalogue([tmp_path])
+    catalogue.start()
+    assert list(found_by(catalogue)) == ["b.pico"]
+    catalogue.look_again()
+    assert list(found_by(catalogue)) == ["b.pico"]
+    said = capsys.readouterr().err
+    assert said.count(f"{tmp_path / 'a'}: cannot be looked into (Permission denied)") == 1
 
 
 def test_pictures_are_made_one_at_a_time_the_newest_wish_first(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pico_codec.cli import explain
 from pico_codec.source import FILE_ERRORS
 from pico_core.container import Container
 from pico_core.errors import FormatError
+from pico_library.console import complain
 from pico_library.restore import find
 from pico_library.thumbnail import orientation_of
 from pico_library.view.exif import taken_at
@@ -55,6 +56,7 @@ class Catalogue:
         self._by_id: dict[str, Entry] = {}
         self._complete = False
         self._is_told = False  # to its end
+        self._complained: set[str] = set()
 
     def start(self) -> None:
         """Begin to look."""
@@ -85,19 +87,38 @@ class Catalogue:
     def _look(self) -> None:
         seen: set[Path] = set()
         try:
-            for path, base in find(self._given):
-                real = path.resolve()
-                is_root = path in self._given or real in self.roots
-                if real in seen or (real != path and not is_root):
-                    continue
-                if not real.is_file():
-                    continue  # it went away meanwhile, or is a pipe, which would be waited for
-                seen.add(real)
-                self._add(real, base)
+            for path, base in find(self._given, self._complain):
+                real = self._file_at(path)
+                if real is not None and real not in seen:
+                    seen.add(real)
+                    self._add(real, base)
+        except OSError as error:
+            self._complain(error)  # about one of the roots
         finally:
             with self._changed:
                 self._complete = True
                 self._changed.notify_all()
+
+    def _file_at(self, path: Path) -> Path | None:
+        """The file to show, by its real path; None for what is none, and for a link unless it was asked for."""
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):
+            return None  # a link that leads to itself
+        if real != path and path not in self._given and real not in self.roots:
+            return None
+        try:
+            is_file = real.is_file()
+        except OSError:
+            is_file = True  # its entry says what is wrong
+        return real if is_file else None  # it went away meanwhile, or is a pipe, which would be waited for
+
+    def _complain(self, error: OSError) -> None:
+        """Say, the first time, that a folder cannot be listed."""
+        folder = str(error.filename)
+        if folder not in self._complained:
+            self._complained.add(folder)
+            complain(folder, f"cannot be looked into ({error.strerror}); see that you may read it")
 
     def _add(self, path: Path, base: Path) -> None:
         digest = hashlib.blake2b(bytes(path), key=self._secret, digest_size=9)
@@ -114,10 +135,11 @@ class Catalogue:
 
 def read_entry(entry_id: str, path: Path, name: str) -> Entry:
     """Read the headers, EXIF and preview of a file, which may be damaged. Raises FileNotFoundError."""
-    status = path.stat()
-    version = f"{status.st_mtime_ns:x}-{status.st_size:x}"
-    plain = Entry(entry_id, path, name, status.st_size, version, _local(status.st_mtime), False)
+    plain = Entry(entry_id, path, name, 0, "0-0", _local(0), False)
     try:
+        status = path.stat()
+        version = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+        plain = replace(plain, size=status.st_size, version=version, taken=_local(status.st_mtime))
         with path.open("rb") as stream:
             container = Container(stream, allow_truncated=True)
             return _described(plain, container)

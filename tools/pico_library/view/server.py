@@ -30,6 +30,7 @@ from pico_core.container import Container
 from pico_library.view.before import find_before
 from pico_library.view.catalogue import Catalogue, Entry
 from pico_library.view.facts import facts_of, in_words
+from pico_library.view.peer import is_this_user
 from pico_library.view.pictures import AbandonedError, Pictures, Rendered
 from pico_library.view.previews import preview_jpeg
 
@@ -122,8 +123,16 @@ class Viewer(ThreadingHTTPServer):
         self._tickets.add(ticket)
         return f"http://{HOST}:{self.port}/{_INVITED}/{ticket}"
 
-    def admits(self, ticket: str) -> bool:
-        """Whether that is an invitation's ticket which nobody has used; it is used now."""
+    def admits(self, ticket: str, connection: socket.socket) -> bool:
+        """Whether that is an invitation's ticket which nobody has used; it is used now.
+
+        Raises _RefusedError where somebody else comes with it, who may have read it in the list of processes.
+        """
+        if ticket not in self._tickets:
+            return False
+        if not is_this_user(connection):
+            message = "this browser is another user's; use the whole address that pico-library printed"
+            raise _RefusedError(HTTPStatus.FORBIDDEN, message)
         try:
             self._tickets.remove(ticket)  # of several threads one succeeds
         except KeyError:
@@ -199,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self) -> None:
         url = urlsplit(self.path)
         _, token, *rest = [*url.path.split("/"), ""]
-        if token == _INVITED and self.command == "GET" and self.server.admits(rest[0]):
+        if token == _INVITED and self.command == "GET" and self.server.admits(rest[0], self.connection):
             self._lead_to_the_page()
             return
         if not hmac.compare_digest(token.encode("utf-8", "replace"), self.server.token.encode()):
