@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from library_samples import drawing, fingerprint, journal_of, pico_library, use_own_folders
-from watching import order, watching
+from library_samples import command, drawing, fingerprint, journal_of, pico_library, use_own_folders
+from watching import HURRIED, Notes, order, until, watching
 
 from pico_core import PicoFile
 from pico_library import places
@@ -22,6 +23,7 @@ from pico_library.journal import Identity, Journal, Outcome, Record
 from pico_library.reasons import Reason
 from pico_library.session import BusyError, alone
 from pico_library.settings import Mode, Settings
+from pico_library.watch.loop import Watcher
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +244,45 @@ def test_photo_done_by_another_run_meanwhile_is_not_done_again(folder: Path) -> 
     assert journal_of(photo).run == 1
 
 
+def test_watcher_leaves_alone_what_was_undone(folder: Path, tmp_path: Path) -> None:
+    photo = drawing(folder / "0.png")
+    content = photo.read_bytes()
+    assert main(["shrink", "--archive", str(tmp_path / "archive"), str(folder)]) == 0
+    assert not photo.exists()
+    with watching(order(folder, settings={"mode": Mode.DELETE})) as at_work:
+        assert main(["undo", "1"]) == 0
+        other = drop(folder, "1.png", 9)
+        at_work.until(lambda: is_done(other)() and not other.exists())
+        at_work.until(lambda: at_work.is_resting)
+        assert photo.read_bytes() == content
+        assert not pico_of(photo).exists()
+        drawing(folder / ".hidden.png", 50).replace(photo)
+        at_work.until(lambda: is_done(photo)() and not photo.exists())
+
+
+def test_photo_undone_before_its_turn_comes_is_left_alone(folder: Path) -> None:
+    photo = drawing(folder / "0.png")
+    with watching(order(folder), settle=2.0) as at_work:
+        at_work.until(lambda: at_work.watcher.photos.settling)
+        assert main(["shrink", str(folder)]) == 0
+        at_work.until(lambda: main(["undo", "1"]) == 0)
+        at_work.until(lambda: at_work.watcher.batches and at_work.is_resting)
+    assert not pico_of(photo).exists()
+    assert journal_of(photo).outcome is Outcome.UNDONE
+
+
+def test_once_leaves_alone_what_was_undone_and_shrink_takes_it(folder: Path) -> None:
+    photo = drawing(folder / "0.png")
+    assert main(["shrink", str(folder)]) == 0
+    assert main(["undo", "1"]) == 0
+    once = ["watch", "--once", "--settle", "0.1s", "--priority", "normal", "--delete-originals", str(folder)]
+    assert main(once) == 3
+    assert photo.exists()
+    assert not pico_of(photo).exists()
+    assert main(["shrink", str(folder)]) == 0
+    assert pico_of(photo).exists()
+
+
 def test_nothing_is_begun_on_battery(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("a battery can be laid out as files on Linux only")
@@ -305,11 +346,36 @@ def test_full_disk_is_waited_out(disk_of: Callable[[int], Path]) -> None:
     photo = drawing(disk / "0.png")
     room = os.statvfs(disk)
     (disk / "other.bin").write_bytes(bytes(room.f_bavail * room.f_frsize))
-    with watching(order(disk), retry=0.2, rescan=0.3) as at_work:
+    with watching(order(disk)) as at_work:
         at_work.until(lambda: at_work.notes.said("is full"))
         assert sorted(path.name for path in disk.iterdir()) == ["0.png", "other.bin"]
         (disk / "other.bin").unlink()
         at_work.until(is_done(photo))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_watcher_whose_log_is_full_goes_on(folder: Path) -> None:
+    photo = drawing(folder / "0.png")
+    asked = command("watch", "--on-battery", "--settle", "0.2s", folder)
+    with Path("/dev/full").open("w") as log, subprocess.Popen(asked, stderr=log) as run:
+        until(lambda: is_done(photo)() or run.poll() is not None)
+        assert run.poll() is None
+        run.terminate()
+    assert is_done(photo)()
+    assert run.returncode == 0
+
+
+def test_helpers_are_let_go_though_the_last_word_cannot_be_said(folder: Path) -> None:
+    class Mute(Notes):
+        def close(self, text: str) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    photo = drawing(folder / "0.png")
+    watcher = Watcher(order(folder), HURRIED, Mute(), once=True)
+    with pytest.raises(OSError, match="space"):
+        watcher.run()
+    assert is_done(photo)()
+    assert watcher.worker_id is None
 
 
 def test_worker_and_verifier_are_let_go_when_there_is_nothing_to_do(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import io
 import os
 import plistlib
 import shlex
@@ -24,6 +25,7 @@ from watching import order, until, watching
 from pico_core import PicoFile
 from pico_library.cli import main, parsers
 from pico_library.commands.watch import parse_time
+from pico_library.console import complain
 from pico_library.journal import Outcome
 from pico_library.scan import Choice, scan
 from pico_library.watch import look
@@ -273,6 +275,18 @@ class Line(Reporter):
         self.text = text
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_message_that_cannot_be_written_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full, io.TextIOWrapper(full, write_through=True) as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        complain("0.png", "is odd")
+        reporter = Reporter()
+        reporter.event("0.png", "is fine")
+        reporter.problem("0.png", "is odd")
+        reporter.close("1 photo shrunk")
+    complain("0.png", "has nobody to tell it to")
+
+
 def test_resting_watcher_tells_of_failures_and_of_what_waits(folder: Path) -> None:
     line, photos = Line(), Photos(10.0, 3600.0)
     tally = Tally(line)
@@ -376,14 +390,55 @@ def test_install_writes_below_home_only_and_uninstall_removes_it(
     assert "--quality=70" in content
     assert f"PICO_LIBRARY_HOME={home}" in content
     if sys.platform.startswith("linux"):
-        assert "systemctl --user enable --now pico-library-watch.service" in said
+        assert "systemctl --user enable pico-library-watch.service" in said
+        assert "systemctl --user restart pico-library-watch.service" in said
         assert '/100 %% mine"' in content
     assert main(["watch", "--install", str(odd)]) == 0
-    assert "Replaced" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Replaced" in said
+    assert "keeps its old options until it is started anew" in said
     assert main(["watch", "--uninstall"]) == 0
     assert not service.file.exists()
     assert main(["watch", "--uninstall"]) == 3
     assert fingerprint(folder) == before
+
+
+def put_program(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in place of the system's own, which keeps in `running` the description that it last started."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\nset -e\nrunning={shlex.quote(str(folder / 'running'))}\n{script}")
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="installs for systemd")
+def test_service_that_is_running_is_started_anew_with_new_options(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """unit="$HOME/.config/systemd/user/pico-library-watch.service"
+    case "$2 $3" in
+    "enable --now") test -e "$running" || cp "$unit" "$running" ;;
+    "restart pico-library-watch.service") cp "$unit" "$running" ;;
+    esac"""
+    put_program(tmp_path / "bin", "systemctl", script, monkeypatch)
+    for quality in ("70", "80"):
+        assert main(["watch", "--install", "--start", "--quality", quality, str(folder)]) == 0
+        assert f"--quality={quality}" in (tmp_path / "bin" / "running").read_text()
+
+
+def test_agent_that_is_running_is_started_anew_with_new_options(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """case "$1" in
+    bootstrap) test ! -e "$running"; cp "$3" "$running" ;;
+    bootout) rm "$running" ;;
+    esac"""
+    put_program(tmp_path / "bin", "launchctl", script, monkeypatch)
+    for word in ("first", "second"):
+        service = service_for([word], "darwin")
+        service.install()
+        service.begin()
+        assert word in (tmp_path / "bin" / "running").read_text()
 
 
 def test_install_refuses_what_would_not_work(

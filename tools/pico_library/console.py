@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -21,8 +22,11 @@ EXIT_CODES = """exit codes:
 
 
 def complain(about: Path | str, what: str) -> None:
-    """One line on standard error: the program, the file, what is wrong and what to do."""
-    with tqdm.external_write_mode(file=sys.stderr):
+    """One line on standard error: the program, the file, what is wrong and what to do.
+
+    A line that cannot be written, as where a log's disk is full, is lost, and the work goes on.
+    """
+    with contextlib.suppress(OSError, ValueError), tqdm.external_write_mode(file=sys.stderr):
         print(f"pico-library: {printable(str(about))}: {what}", file=sys.stderr)
 
 

@@ -33,14 +33,19 @@ def make_plan(
     settings: Settings,
     journal: Journal,
     look: Callable[[Sequence[Path], Choice], Found] = scan,
+    *,
+    leave_undone: bool = False,
 ) -> Plan:
-    """Look through the library, in the way of `look`, and the journal. Nothing is changed."""
+    """Look through the library, in the way of `look`, and the journal. Nothing is changed.
+
+    With `leave_undone`, photos that are as `undo` left them are not to be done.
+    """
     known = journal.seen()
     found = look(roots, choice)
     plan = Plan([], found)
     for photo in found.photos:
         record = known.get(photo.key)
-        if record is not None and _is_done(photo, record, settings):
+        if record is not None and _is_done(photo, record, settings, leave_undone=leave_undone):
             plan.unchanged += 1
         else:
             plan.photos.append(photo)
@@ -71,7 +76,7 @@ def finish_interrupted(journal: Journal, modes: Mapping[int, str]) -> None:
             complain(record.path, what)
 
 
-def _is_done(photo: Photo, record: Seen, settings: Settings) -> bool:
+def _is_done(photo: Photo, record: Seen, settings: Settings, *, leave_undone: bool) -> bool:
     status = photo.status
     if (record.size, record.mtime_ns) != (status.st_size, status.st_mtime_ns):
         return False
@@ -79,7 +84,7 @@ def _is_done(photo: Photo, record: Seen, settings: Settings) -> bool:
         return photo.target_exists and record.target == photo.key_of_target and not settings.mode.lets_go
     if record.outcome == Outcome.SKIPPED:
         return record.reason not in TRANSIENT and record.settings == settings.decisive
-    return False
+    return leave_undone and record.outcome == Outcome.UNDONE
 
 
 def _count_absent(roots: Sequence[Path], found: Found, known: Mapping[str, Seen]) -> int:

@@ -38,6 +38,8 @@ class BusyError(PicoError):
 class Session:
     """A run at work. It is given a number by the journal when the first photo is processed."""
 
+    leave_undone = False  # whether photos that are as `undo` left them are none to process
+
     def __init__(self, settings: Settings, journal: Journal, verifier: Verifier) -> None:
         self.settings = settings
         self.journal = journal
@@ -53,7 +55,9 @@ class Session:
         if not self.settings.dry_run and self.journal.leaving():
             modes = {run.number: run.mode for run in self.journal.runs()}
             finish_interrupted(self.journal, modes)
-        plan = make_plan(roots, choice, self.settings, self.journal, self._look)
+        plan = make_plan(
+            roots, choice, self.settings, self.journal, self._look, leave_undone=self.leave_undone
+        )
         if not self.settings.dry_run:
             for folder in plan.found.folders:
                 remove_leftovers(folder)

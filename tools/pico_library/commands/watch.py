@@ -134,8 +134,11 @@ def _install(arguments: argparse.Namespace) -> int:
         service.begin()
         print("It is running, and starts with every login.")
     else:
+        if replaced:
+            print("A service that is running keeps its old options until it is started anew.")
         print("To start it, now and with every login:")
-        print(*(f"    {' '.join(command)}" for command in service.start), sep="\n")
+        commands = (*service.end_old, *service.start) if replaced else service.start
+        print(*(f"    {' '.join(command)}" for command in commands), sep="\n")
     print(f"What it says: {service.log}")
     print("To stop and remove it: pico-library watch --uninstall")
     return FINE

@@ -99,16 +99,15 @@ class Watcher:
 
     def run(self) -> int:
         """Watch, and return the exit code. Raises PicoError if the journal cannot be used at first."""
-        try:
+        with contextlib.ExitStack() as ending:  # each is ended, whatever happens to the others
+            ending.callback(self._worker.close)
+            for folder in self._folders:
+                ending.callback(folder.close)
+            ending.callback(lambda: self._tally.reporter.close(self._tally.summary))
             with self._hearing_of_lost_events(), self._hearing_signals():
                 while not self._is_over():
                     self._turn(time.monotonic())
                     self._wait(time.monotonic())
-        finally:
-            self._tally.reporter.close(self._tally.summary)
-            for folder in self._folders:
-                folder.close()
-            self._worker.close()
         return self._exit_code()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -177,8 +176,10 @@ class Watcher:
 
     def _plan(self, folders: set[str] | None) -> Plan:
         way = scan if folders is None else look.into(folders)
+        order = self._order
         with Journal(places.journal_file()) as journal:
-            plan = make_plan(self._roots(), self._order.choice, self._order.settings, journal, way)
+            # Whoever says `undo` wants the photo to stay, and nobody asked for this look.
+            plan = make_plan(self._roots(), order.choice, order.settings, journal, way, leave_undone=True)
         for folder in plan.found.folders:
             remove_leftovers(folder)
         return plan
@@ -282,6 +283,8 @@ class Watcher:
         if done.is_disk_full:
             self._not_before = now + self._rhythm.full_disk
             self._tell_of_trouble(f"the disk of {Path(done.path).parent} is full", self._rhythm.full_disk)
+            if not self._once:
+                self._hints.look_in(os.path.dirname(done.path))  # noqa: PTH120
 
     def _hear_of_end(self, ended: Ended, now: float) -> None:
         left = self.photos.end()

@@ -65,9 +65,12 @@ class Photos:
         return dict(self.at_work)
 
     def finish(self, done: Done, now: float) -> None:
-        """One of those at work is done with. What failed, or may go the next time, is put off."""
+        """One of those at work is done with. What failed, or may go the next time, is put off.
+
+        Where the disk was full, all photos wait, and this one no longer than the others.
+        """
         seen = (self.at_work or {}).pop(done.path, None)
-        if seen is None or done.reason == Reason.CHANGING:
+        if seen is None or done.reason == Reason.CHANGING or done.is_disk_full:
             return
         if done.outcome is Outcome.FAILED:
             self._put_off[done.path] = _Late(seen, now + self._retry, None)

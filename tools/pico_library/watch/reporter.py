@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -69,12 +70,18 @@ class Reporter:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-            print(f"Stopped: {text}.", file=sys.stderr)
+            _say(f"Stopped: {text}.")
         self.event("stopped", text)
 
     def _line(self, priority: int, about: Path | str, what: str) -> None:
         start = f"<{priority}>" if self._to_journald else time.strftime("%Y-%m-%d %H:%M:%S ")
-        print(f"{start}pico-library: {printable(str(about))}: {what}", file=sys.stderr, flush=True)
+        _say(f"{start}pico-library: {printable(str(about))}: {what}")
+
+
+def _say(line: str) -> None:
+    """One line on standard error. A log whose disk is full, or that is gone, keeps no photo from being shrunk."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _is_journald() -> bool:

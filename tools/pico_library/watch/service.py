@@ -31,13 +31,18 @@ class ServiceError(PicoError):
 
 @dataclass(frozen=True)
 class Service:
-    """A file that describes the service, and the commands with which the system takes and drops it."""
+    """A file that describes the service, and the commands with which the system takes and drops it.
+
+    `start` has a service that is running already start anew. Where the system can only do that in two steps, the
+    first is `end_old`, which fails if there is nothing to end.
+    """
 
     file: Path
     content: bytes
     start: tuple[tuple[str, ...], ...]
     stop: tuple[tuple[str, ...], ...]
     log: str
+    end_old: tuple[tuple[str, ...], ...] = ()
 
     def install(self) -> bool:
         """Write the file; return whether it replaced one. Raises ServiceError."""
@@ -71,7 +76,9 @@ class Service:
         return True
 
     def begin(self) -> None:
-        """Have the system start the service, now and with every login. Raises ServiceError."""
+        """Have the system start the service, anew if it is running, and with every login. Raises ServiceError."""
+        with contextlib.suppress(ServiceError):
+            _run(self.end_old)
         _run(self.start)
 
 
@@ -89,7 +96,10 @@ def service_for(words: Sequence[str], platform: str = sys.platform) -> Service:
         return Service(
             folder / UNIT,
             unit(command, environment).encode(),
-            (("systemctl", "--user", "daemon-reload"), ("systemctl", "--user", "enable", "--now", UNIT)),
+            tuple(
+                ("systemctl", "--user", *do)
+                for do in (("daemon-reload",), ("enable", UNIT), ("restart", UNIT))
+            ),
             (("systemctl", "--user", "disable", "--now", UNIT),),
             f"journalctl --user -u {UNIT}",
         )
@@ -97,12 +107,14 @@ def service_for(words: Sequence[str], platform: str = sys.platform) -> Service:
         file = Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
         log = Path.home() / "Library" / "Logs" / "pico-library-watch.log"
         domain = f"gui/{os.getuid()}"
+        stop = (("launchctl", "bootout", f"{domain}/{LABEL}"),)
         return Service(
             file,
             agent(command, environment, log),
             (("launchctl", "bootstrap", domain, str(file)),),
-            (("launchctl", "bootout", f"{domain}/{LABEL}"),),
+            stop,
             f"tail {log}",
+            end_old=stop,
         )
     msg = f"there is no service for {platform} yet; have its task scheduler run at login: {' '.join(command)}"
     raise ServiceError(msg)

@@ -29,6 +29,8 @@ from pico_library.watch.worker import Answer, Batch, Done, Ended
 class BatchSession(Session):
     """A run over some photos of a library: it looks into their folders only, and at photos that are as they were."""
 
+    leave_undone = True
+
     def __init__(self, batch: Batch, journal: Journal, verifier: Verifier) -> None:
         super().__init__(batch.settings, journal, verifier)
         self._batch = batch
