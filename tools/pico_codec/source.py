@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -33,6 +34,7 @@ FILE_ERRORS = (
     Image.DecompressionBombError,
 )
 
+_LONGEST_PPM_HEADER = 4096  # bytes, comments included
 _STORED_MODES = {
     "1": ("L", "LA"),
     "L": ("L", "LA"),
@@ -122,12 +124,21 @@ def _check_frames(kind: str, im: Image.Image) -> None:
 
 def _check_depth(kind: str, data: bytes, im: Image.Image) -> None:
     bits = data[24] if kind == "PNG" else 8  # Pillow reads 16-bit colour PNGs as 8-bit ones and does not tell
+    if kind == "PPM":
+        bits = _largest_sample(data).bit_length()  # those, too
     if kind == "TIFF":
         bits = max(getattr(im, "tag_v2", {}).get(258, (8,)))
     if bits > 8 or im.mode.startswith(("I", "F")):
         raise UnsuitableError(Unsuitable.DEEP, "save it with 8 bits a sample first")
     if im.mode not in _STORED_MODES:
         raise UnsuitableError(Unsuitable.COLOUR_SPACE, "convert it to RGB first")
+
+
+def _largest_sample(data: bytes) -> int:
+    """What a PPM file calls white: the third number of its header; 1 for those of one bit, which have none."""
+    header = re.sub(rb"#[^\r\n]*", b"", data[2:_LONGEST_PPM_HEADER])
+    numbers = re.findall(rb"\d+", header)
+    return 1 if data[:2] in (b"P1", b"P4") or len(numbers) < 3 else int(numbers[2])
 
 
 def _mend_transparency(kind: str, data: bytes, im: Image.Image) -> None:
