@@ -44,7 +44,8 @@ class ClusterSession(Session):
         places = [*roots, *([choice.output] if choice.output is not None else [])]
         require_extra(objects=any(isinstance(place, Url) for place in places))
         folders = [place for place in places if not isinstance(place, Url)]
-        # Of an output folder that is not there yet, each photo shows whether it is shared.
+        # Of an output folder that is not there yet, each photo shows whether it is shared. `Path.exists` would raise
+        # where a folder above may not be entered; that, too, each photo will tell.
         self._folders = [
             str(folder.resolve())
             for folder in folders
