@@ -50,7 +50,9 @@ def test_haar_bands_come_in_the_order_that_the_format_states() -> None:
 
 def test_cells_come_back_together() -> None:
     x = torch.randn(2, 3, 8, 12)
-    assert torch.equal(join_cells(split_cells(x)), x)
+    joined = join_cells(split_cells(x))
+    assert torch.equal(joined, x)
+    assert joined.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_folded_networks_equal_the_training_model(model: PicoModel, photo: NDArray[np.uint8]) -> None:
@@ -72,6 +74,19 @@ def test_bfloat16_stays_close_to_float32(codec: LearnedCodec, photo: NDArray[np.
     symbols, z = exact.analyse(pixels, 4.0)
     difference = exact.synthesise(symbols, z, 4.0).astype(int) - rounded.synthesise(symbols, z, 4.0)
     assert np.abs(difference).mean() < 1.0
+
+
+@pytest.mark.parametrize("brightness", [30, 150, 200, 230])
+def test_bfloat16_keeps_the_brightness_of_flat_pictures(codec: LearnedCodec, brightness: int) -> None:
+    slope = np.linspace(-6, 6, 256)
+    wall = brightness + slope[None, :, None] + 0.5 * slope[:, None, None]
+    noise = np.random.default_rng(0).normal(0, 1, (256, 256, 3))
+    pixels = np.clip(wall + noise, 0, 255).round().astype(np.uint8)[None]
+    means = []
+    for precision in ("float32", "bfloat16"):
+        networks = codec.networks(precision)
+        means.append(networks.synthesise(*networks.analyse(pixels, 4.0), 4.0).mean())
+    assert abs(means[1] - means[0]) < 0.1
 
 
 def test_level_gains_are_continuous_between_the_anchors(

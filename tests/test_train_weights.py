@@ -98,7 +98,7 @@ def test_checkpoints_of_the_prototype_give_the_same_pictures(shared: Path) -> No
         for a, b in zip(
             old(picture(), torch.tensor([3.3])), new(picture(), torch.tensor([3.3])), strict=True
         ):
-            assert torch.equal(a, b)
+            assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)  # sums are taken in another order
 
 
 def test_alternatives_add_nothing_to_the_default_checkpoint() -> None:

@@ -1,8 +1,9 @@
 """The folded networks: numpy tiles in, numpy symbols out, and back.
 
-Everything runs in `torch.channels_last`. The trunk runs in bfloat16 where the CPU has it; the heads that make
-latents, means and steps, and the last convolution to pixels, always run in float32, because eight bits of
-mantissa are not enough for them. Nothing here feeds the entropy coder but integers.
+Everything runs in `torch.channels_last`. Only the residuals of the blocks run in bfloat16, where the CPU has it:
+four fifths of the multiplications. What they are added to and the convolutions from one stage to the next stay
+in float32. In a flat picture all positions round alike, so that the errors of a bfloat16 sum do not average out but
+darken the picture and draw a grid on it. Nothing here feeds the entropy coder but integers.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ def _has_native_bfloat16() -> bool:
 
 @dataclass(frozen=True)
 class _Conv:
-    """A convolution with its weight in memory order; kernel 1, or 2 with stride 2."""
+    """A convolution in the precision of its weight, in memory order; kernel 1, or 2 with stride 2."""
 
     weight: Tensor
     bias: Tensor
     stride: int = 1
 
     def __call__(self, x: Tensor) -> Tensor:
+        x = x.to(self.weight.dtype)
         if _HAS_ONEDNN:
             # conv2d would hand single-threaded 1x1 convolutions in float32 to another library, which was
             # measured at less than half the speed of this one (python -m pico_bench.convolutions).
@@ -54,18 +56,18 @@ class _Conv:
 
 @dataclass(frozen=True)
 class _Block:
-    """Folded inverted residual: depthwise 3x3, 1x1, activation, 1x1, added to its input."""
+    """Folded inverted residual: depthwise 3x3, 1x1, activation, 1x1, added to its float32 input."""
 
     spatial: Tensor
     expand: _Conv
     project: _Conv
 
     def residual(self, x: Tensor) -> Tensor:
-        hidden = F.conv2d(x, self.spatial, padding=1, groups=x.shape[1])
+        hidden = F.conv2d(x.to(self.spatial.dtype), self.spatial, padding=1, groups=x.shape[1])
         return self.project(F.leaky_relu_(self.expand(hidden), LEAK))
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x + self.residual(x)
+        return x.add_(self.residual(x))
 
 
 def _run(blocks: list[_Block], x: Tensor) -> Tensor:
@@ -84,22 +86,22 @@ def _spread(x: Tensor, factor: int = 2) -> Tensor:
 
 
 class _Arrays:
-    """Reads folded arrays by name as convolutions and blocks of one precision."""
+    """Reads folded arrays by name: convolutions in float32, the residuals of blocks in one precision."""
 
-    def __init__(self, arrays: Mapping[str, NDArray[np.float32]], dtype: torch.dtype):
-        self._arrays, self._dtype = arrays, dtype
+    def __init__(self, arrays: Mapping[str, NDArray[np.float32]], residual_dtype: torch.dtype):
+        self._arrays, self._residual_dtype = arrays, residual_dtype
 
     def tensor(self, name: str) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self._arrays[name], np.float32))
 
-    def conv(self, name: str, dtype: torch.dtype | None = None) -> _Conv:
-        weight, bias = self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias")
-        return make_conv(weight, bias, dtype or self._dtype)
+    def conv(self, name: str, dtype: torch.dtype = torch.float32) -> _Conv:
+        return make_conv(self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias"), dtype)
 
     def block(self, name: str) -> _Block:
-        spatial = self.tensor(f"{name}.spatial.weight").to(self._dtype)
+        dtype = self._residual_dtype
+        spatial = self.tensor(f"{name}.spatial.weight").to(dtype)
         spatial = spatial.contiguous(memory_format=torch.channels_last)
-        return _Block(spatial, self.conv(f"{name}.expand"), self.conv(f"{name}.project"))
+        return _Block(spatial, self.conv(f"{name}.expand", dtype), self.conv(f"{name}.project", dtype))
 
     def blocks(self, name: str) -> list[_Block]:
         count = 0
@@ -108,7 +110,7 @@ class _Arrays:
         return [self.block(f"{name}.{index}") for index in range(count)]
 
 
-def make_conv(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> _Conv:
+def make_conv(weight: Tensor, bias: Tensor, dtype: torch.dtype = torch.float32) -> _Conv:
     """A convolution from a matrix (outputs, inputs) or a 2x2 kernel (outputs, inputs, 2, 2)."""
     kernel = weight if weight.ndim == 4 else weight[:, :, None, None]
     kernel = kernel.to(dtype).contiguous(memory_format=torch.channels_last)
@@ -118,7 +120,7 @@ def make_conv(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> _Conv:
 class _AtLevel:
     """The five convolutions that the level gains are multiplied into, for one level."""
 
-    def __init__(self, arrays: _Arrays, dtype: torch.dtype, level: float):
+    def __init__(self, arrays: _Arrays, level: float):
         def gain(name: str) -> Tensor:
             table = arrays.tensor(f"{name}.log_gain")
             low = min(max(int(level), 0), table.shape[0] - 2)
@@ -127,34 +129,34 @@ class _AtLevel:
         def weights(name: str) -> tuple[Tensor, Tensor]:
             return arrays.tensor(f"{name}.weight"), arrays.tensor(f"{name}.bias")
 
-        float32 = torch.float32
         weight, bias = weights("encoder.down16")
-        self.down16 = make_conv(weight * gain("encoder.gain8")[:, None, None], bias, dtype)
+        self.down16 = make_conv(weight * gain("encoder.gain8")[:, None, None], bias)
         weight, bias = weights("encoder.to_latent")
         rows = gain("encoder.gain_latent")
-        self.to_latent = make_conv(weight * rows[:, None], bias * rows, float32)
+        self.to_latent = make_conv(weight * rows[:, None], bias * rows)
         weight, bias = weights("encoder.to_hyper")
         rows = gain("encoder.gain_hyper")
-        self.to_hyper = make_conv(weight * rows[:, None], bias * rows, float32)
+        self.to_hyper = make_conv(weight * rows[:, None], bias * rows)
         weight, bias = weights("decoder.from_latent")
-        self.from_latent = make_conv(weight * gain("decoder.gain_latent"), bias, float32)
+        self.from_latent = make_conv(weight * gain("decoder.gain_latent"), bias)
         weight, bias = weights("decoder.up8")
         rows = gain("decoder.gain8").repeat(4)
-        self.up8 = make_conv(weight * rows[:, None], bias * rows, dtype)
+        self.up8 = make_conv(weight * rows[:, None], bias * rows)
 
 
 class Networks:
-    """Encoder, context decoder and model, and decoder, in one precision, for one set of weights.
+    """Encoder, context decoder and model, and decoder, for one set of weights.
 
-    `arrays` are those of `folding.fold`. Instances are immutable but for a cache of the last level, and may
-    be used from several threads. `z_limit` bounds the hyperlatent, so that integer arithmetic on it is exact.
+    `arrays` are those of `folding.fold`. `precision` is that of the residuals, `float32` or `bfloat16`; all else
+    runs in float32. `z_limit` bounds the hyperlatent, so that integer arithmetic on it is exact. Instances are
+    immutable but for a cache of the last level, and may be used from several threads.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.float32]], precision: str, z_limit: int):
         self.precision = precision
-        self._dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
         self._z_limit = z_limit
-        self._arrays = read = _Arrays(arrays, self._dtype)
+        residual_dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+        self._arrays = read = _Arrays(arrays, residual_dtype)
         self._level: tuple[float, _AtLevel] | None = None
         self._encoder_input = read.conv("encoder.input")
         self._encoder_blocks8 = read.blocks("encoder.blocks8")
@@ -171,7 +173,7 @@ class Networks:
             (
                 read.conv(f"context.step{k}.input"),
                 read.blocks(f"context.step{k}.blocks"),
-                read.conv(f"context.step{k}.output", torch.float32),
+                read.conv(f"context.step{k}.output"),
             )
             for k in range(4)
         ]
@@ -179,12 +181,12 @@ class Networks:
         self._decoder_blocks8 = read.blocks("decoder.blocks8")
         self._up4 = read.conv("decoder.up4")
         self._decoder_block4 = read.block("decoder.block4")
-        self._output = read.conv("decoder.output", torch.float32)
+        self._output = read.conv("decoder.output")
 
     def _at(self, level: float) -> _AtLevel:
         known = self._level
         if known is None or known[0] != level:
-            known = self._level = (level, _AtLevel(self._arrays, self._dtype, level))
+            known = self._level = (level, _AtLevel(self._arrays, level))
         return known[1]
 
     @torch.inference_mode()
@@ -200,13 +202,13 @@ class Networks:
 
     def _encode(self, patches: Tensor, at: _AtLevel) -> tuple[Tensor, Tensor]:
         """Patches (N, 192, H/8, W/8) of centred int8 -> symbols and hyperlatent as integral float32."""
-        x = self._encoder_input(patches.to(self._dtype))
+        x = self._encoder_input(patches)
         x = at.down16(_run(self._encoder_blocks8, x))
         x = _run(self._encoder_blocks16, x)
-        y = at.to_latent(x.float())
+        y = at.to_latent(x)
         x = _run(self._encoder_blocks32, self._down32(x))
         x = _run(self._encoder_blocks64, self._down64(x))
-        z = at.to_hyper(x.float()).round_().clamp_(-self._z_limit, self._z_limit)
+        z = at.to_hyper(x).round_().clamp_(-self._z_limit, self._z_limit)
         symbols = self._context(z, y_cells=split_cells(y), symbol_cells=None)[0]
         return join_cells(symbols), z
 
@@ -216,24 +218,23 @@ class Networks:
         at = self._at(level)
         cells = split_cells(_from_int16(symbols))
         latent = join_cells(self._context(_from_int16(z), y_cells=None, symbol_cells=cells)[1])
-        x = at.from_latent(latent).to(self._dtype)
+        x = at.from_latent(latent)
         x = _spread(at.up8(_run(self._decoder_blocks16, x)))
         x = _spread(self._up4(_run(self._decoder_blocks8, x)))
-        x = x.float().add_(self._decoder_block4.residual(x))
-        x = self._output(x).add_(0.5).clamp_(0, 255.5).to(torch.uint8)
+        x = self._output(self._decoder_block4(x)).add_(0.5).clamp_(0, 255.5).to(torch.uint8)
         return np.ascontiguousarray(_spread(x, 4).permute(0, 2, 3, 1).numpy())
 
     def _context(
         self, z: Tensor, y_cells: list[Tensor] | None, symbol_cells: list[Tensor] | None
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Four passes over the 2x2 grid: symbols and latents of each position, from y or from the symbols."""
-        x = _run(self._context_blocks64, self._context_input(z.to(self._dtype)))
+        x = _run(self._context_blocks64, self._context_input(z))
         x = _run(self._context_blocks32, _spread(self._context_up32(x)))
         known = self._context_prior(x)
         symbols: list[Tensor] = []
         latents: list[Tensor] = []
         for k, (first, blocks, last) in enumerate(self._steps):
-            mean, log_step = last(_run(blocks, first(known)).float()).chunk(2, 1)
+            mean, log_step = last(_run(blocks, first(known))).chunk(2, 1)
             step = log_step.clamp(-LOG_STEP_LIMIT, LOG_STEP_LIMIT).exp()
             if symbol_cells is None:
                 assert y_cells is not None
@@ -243,7 +244,7 @@ class Networks:
             symbols.append(symbol)
             latents.append(torch.addcmul(mean, symbol, step))
             if k < 3:
-                known = torch.cat([known, latents[k].to(self._dtype)], 1)
+                known = torch.cat([known, latents[k]], 1)
         return symbols, latents
 
 

@@ -116,8 +116,8 @@ def split_cells(x: Tensor) -> list[Tensor]:
 
 
 def join_cells(parts: list[Tensor]) -> Tensor:
-    """Inverse of `split_cells`."""
-    a, d, b, c = parts
-    n, channels, height, width = a.shape
-    rows = torch.stack([torch.stack([a, b], -1), torch.stack([c, d], -1)], -3)
-    return rows.reshape(n, channels, 2 * height, 2 * width)
+    """Inverse of `split_cells`, in `torch.channels_last`."""
+    a, d, b, c = (part.permute(0, 2, 3, 1) for part in parts)
+    n, height, width, channels = a.shape
+    rows = torch.stack([torch.stack([a, b], 3), torch.stack([c, d], 3)], 2)
+    return rows.reshape(n, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
