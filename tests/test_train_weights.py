@@ -27,7 +27,7 @@ from pico_core.errors import OptionError
 from pico_core.networks.alternatives import CONTEXTS, RESAMPLINGS
 from pico_core.networks.folding import fold
 from pico_core.networks.inference import Networks
-from pico_core.networks.layers import ConvScale
+from pico_core.networks.layers import Block, ConvScale, Crossing
 from pico_core.networks.model import Architecture, PicoModel
 from pico_core.scale_path import LOG_SCALE_LOW, LOG_SCALE_SPACING, Z_LIMIT, ScalePath
 from pico_train import evaluate
@@ -147,6 +147,19 @@ def test_scale_path_ignores_autocast() -> None:
         mixed = model.scale_decoder(z)
     assert mixed.dtype == torch.float32
     assert torch.equal(mixed, model.scale_decoder(z))
+
+
+def test_mixed_precision_rounds_nothing_between_the_residuals() -> None:
+    model = settled(FIRST)
+    found: dict[type, set[torch.dtype]] = {}
+    for module in model.modules():
+        if isinstance(module, ConvScale | Block):
+            module.register_forward_hook(
+                lambda module, _, output: found.setdefault(type(module), set()).add(output.dtype)
+            )
+    with torch.autocast("cpu", torch.bfloat16):
+        model.decoder(torch.randn(1, FIRST.latent, 4, 4), torch.tensor([2.5]))
+    assert found == {Crossing: {torch.float32}, Block: {torch.float32}, ConvScale: {torch.bfloat16}}
 
 
 def test_unknown_alternatives_are_refused() -> None:

@@ -5,6 +5,8 @@ Shapes are (N, C, H, W). Everything here is meant to run in `torch.channels_last
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,6 +68,20 @@ class Block(nn.Module):
         return x + self.gain * residual
 
 
+def in_float32(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The function's output in float32, whatever autocast is in force around it."""
+    with torch.autocast(x.device.type, enabled=False):
+        return function(x.float())
+
+
+class Crossing(ConvScale):
+    """Convolution from one stage to the next, in float32 also under autocast, as in inference."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H, W), float32."""
+        return in_float32(super().forward, x)
+
+
 class ChannelScale(nn.Module):
     """A learned factor for every channel."""
 
@@ -82,13 +98,6 @@ def chain(channels: int, repeats: int, end_scale: bool = False) -> nn.Sequential
     """`repeats` blocks one after the other, and a `ChannelScale` at the end if wanted."""
     blocks: list[nn.Module] = [Block(channels) for _ in range(repeats)]
     return nn.Sequential(*blocks, *([ChannelScale(channels)] if end_scale else []))
-
-
-def in_float32(module: nn.Module, x: Tensor) -> Tensor:
-    """The module's output in float32, whatever autocast is in force around it."""
-    with torch.autocast(x.device.type, enabled=False):
-        output: Tensor = module(x.float())
-    return output
 
 
 class LevelGain(nn.Module):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import OptionError
 from .alternatives import CONTEXTS, RESAMPLINGS, downsampler, upsampler
-from .layers import LEAK, Block, ConvScale, LevelGain, chain, in_float32
+from .layers import LEAK, Block, ConvScale, Crossing, LevelGain, chain, in_float32
 
 LOG_STEP_LIMIT = 3.0  # |log step| is clamped to this
 LOG_SCALE_LIMIT = 5.0  # |log scale| is clamped to this
@@ -72,19 +72,17 @@ class Encoder(nn.Module):
         super().__init__()
         scaled, kind = a.stage_scales, a.resampling
         self.to8 = nn.Sequential(*[downsampler(kind, channels) for channels in (3, 12, 48)])
-        self.stage8 = nn.Sequential(ConvScale(192, a.wide), chain(a.wide, a.encoder_blocks[0], scaled))
+        self.stage8 = nn.Sequential(Crossing(192, a.wide), chain(a.wide, a.encoder_blocks[0], scaled))
         self.to16 = downsampler(kind, a.wide)
-        self.stage16 = nn.Sequential(
-            ConvScale(4 * a.wide, a.deep), chain(a.deep, a.encoder_blocks[1], scaled)
-        )
-        self.to_latent = ConvScale(a.deep, a.latent)
+        self.stage16 = nn.Sequential(Crossing(4 * a.wide, a.deep), chain(a.deep, a.encoder_blocks[1], scaled))
+        self.to_latent = Crossing(a.deep, a.latent)
         self.to32 = downsampler(kind, a.deep)
-        self.stage32 = nn.Sequential(ConvScale(4 * a.deep, a.hyper_width), chain(a.hyper_width, 2, scaled))
+        self.stage32 = nn.Sequential(Crossing(4 * a.deep, a.hyper_width), chain(a.hyper_width, 2, scaled))
         self.to64 = downsampler(kind, a.hyper_width)
         self.stage64 = nn.Sequential(
-            ConvScale(4 * a.hyper_width, a.hyper_width),
+            Crossing(4 * a.hyper_width, a.hyper_width),
             chain(a.hyper_width, 1, scaled),
-            ConvScale(a.hyper_width, a.hyper),
+            Crossing(a.hyper_width, a.hyper),
         )
         self.gain8 = LevelGain(a.wide, a.levels)
         self.gain_latent = LevelGain(a.latent, a.levels)
@@ -94,9 +92,9 @@ class Encoder(nn.Module):
         """Pixels (N,3,H,W) in [0,1], level (N,) -> y (N,latent,H/16,W/16), z (N,hyper,H/64,W/64), float32."""
         features = self.stage8(self.to8(pixels - 0.5)) * self.gain8(level)
         features = self.stage16(self.to16(features))
-        y = in_float32(self.to_latent, features) * self.gain_latent(level)
+        y = self.to_latent(features) * self.gain_latent(level)
         features = self.to64(self.stage32(self.to32(features)))
-        z = in_float32(self.stage64[2], self.stage64[:2](features)) * self.gain_hyper(level)
+        z = self.stage64(features) * self.gain_hyper(level)
         return y, z
 
 
@@ -127,10 +125,10 @@ class ContextDecoder(nn.Module):
         super().__init__()
         width, scaled = a.hyper_width, a.stage_scales
         self.stage64 = nn.Sequential(
-            ConvScale(a.hyper, width), chain(width, 1, scaled), ConvScale(width, 4 * width)
+            Crossing(a.hyper, width), chain(width, 1, scaled), Crossing(width, 4 * width)
         )
         self.up32 = upsampler(a.resampling, width)
-        self.stage32 = nn.Sequential(chain(width, 2, scaled), ConvScale(width, a.prior))
+        self.stage32 = nn.Sequential(chain(width, 2, scaled), Crossing(width, a.prior))
 
     def forward(self, z: Tensor) -> Tensor:
         """Z (N,hyper,H,W) of integers -> prior (N,prior,2H,2W)."""
@@ -148,19 +146,18 @@ class ContextModel(nn.Module):
         self.learned_step = a.learned_step
         self.steps = nn.ModuleList(
             nn.Sequential(
-                ConvScale(a.prior + k * part, a.prior),
+                Crossing(a.prior + k * part, a.prior),
                 chain(a.prior, 1),
-                ConvScale(a.prior, 2 * part),
+                Crossing(a.prior, 2 * part),
             )
             for k in range(passes)
         )
 
     def forward(self, k: int, prior: Tensor, decoded: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Prior (N,prior,H,W), k decoded parts (N,latent,H,W) -> mean, step of part k, float32."""
-        known = torch.cat([prior, *[part.to(prior.dtype) for part in decoded]], 1)
+        known = torch.cat([prior, *decoded], 1)
         step = self.steps[k]
-        assert isinstance(step, nn.Sequential)
-        mean, log_step = in_float32(step[2], step[:2](known)).chunk(2, 1)
+        mean, log_step = step(known).chunk(2, 1)
         if not self.learned_step:
             return mean, torch.ones_like(mean)
         return mean, torch.exp(log_step.clamp(-LOG_STEP_LIMIT, LOG_STEP_LIMIT))
@@ -174,19 +171,17 @@ class Decoder(nn.Module):
         scaled, kind = a.stage_scales, a.resampling
         self.gain_latent = LevelGain(a.latent, a.levels)
         self.gain8 = LevelGain(a.wide, a.levels)
-        self.from_latent = ConvScale(a.latent, a.deep)
-        self.stage16 = nn.Sequential(
-            chain(a.deep, a.decoder_blocks[0], scaled), ConvScale(a.deep, 4 * a.wide)
-        )
+        self.from_latent = Crossing(a.latent, a.deep)
+        self.stage16 = nn.Sequential(chain(a.deep, a.decoder_blocks[0], scaled), Crossing(a.deep, 4 * a.wide))
         self.up8 = upsampler(kind, a.wide)
-        self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1], scaled), ConvScale(a.wide, 192))
+        self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1], scaled), Crossing(a.wide, 192))
         self.up4 = upsampler(kind, 48)
         self.stage4 = Block(48)  # smooths across the 8x8 patches that the stages before it make
         self.to_pixels = nn.Sequential(upsampler(kind, 12), upsampler(kind, 3))
 
     def forward(self, latent: Tensor, level: Tensor) -> Tensor:
         """Latent (N,latent,H,W), level (N,) -> pixels (N,3,16H,16W), float32, about [0,1] but not clamped."""
-        x = in_float32(self.from_latent, latent * self.gain_latent(level))
+        x = self.from_latent(latent * self.gain_latent(level))
         x = self.stage8(self.up8(self.stage16(x)) * self.gain8(level))
         x = self.stage4(self.up4(x))
         return in_float32(self.to_pixels, x) + 0.5
