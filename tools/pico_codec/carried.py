@@ -1,7 +1,7 @@
 """What JPEG, PNG and WebP files carry beside pixels, EXIF, XMP and ICC, as opaque items of a .pico file.
 
 Each item holds the payload of one segment or chunk, byte for byte, in the order of the file. Left out are
-those that only say how the source coded its pixels.
+those that only say how the source coded its pixels. `returned` puts them back.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pico_core.container import Container, Extra, Metadata
 
 Carried = tuple[tuple[Extra, ...], str | None]
 
-_OPAQUE = "application/octet-stream"
-_LARGEST_TRAILER = 1 << 16
+#: The type of each item.
+OPAQUE = "application/octet-stream"
+#: The name of the item that holds the bytes after a JPEG picture.
+JPEG_TRAILER = "JPEG trailer"
+#: What `left_behind` says of a file of several pictures.
+MULTI_PICTURE = "further pictures (a preview, a gain map or a depth map)"
 _TRAILER = "bytes after the picture (a motion photo's video, or another picture)"
-_MULTI_PICTURE = "further pictures (a preview, a gain map or a depth map)"
+_LARGEST_TRAILER = 1 << 16
 
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-_JPEG_TRAILER = "JPEG trailer"
-_LARGEST_SEGMENT = 65_533
 _SOS, _EOI, _APP0, _APP1, _APP2, _APP14, _COM = 0xDA, 0xD9, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
-_JPEG_MARKERS = {"JPEG COM": _COM, **{f"JPEG APP{n}": _APP0 + n for n in range(16)}}
-_JPEG_NAMES = {marker: name for name, marker in _JPEG_MARKERS.items()}
-
-_JFIF, _EXIF, _XMP = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
-#: More XMP than this does not fit into a JPEG file: it has to be in one segment.
-LARGEST_JPEG_XMP = _LARGEST_SEGMENT - len(_XMP)
+#: The segments of a JPEG file that hold metadata, by the names that their payloads have as items.
+JPEG_MARKERS = {"JPEG COM": _COM, **{f"JPEG APP{n}": _APP0 + n for n in range(16)}}
+_JPEG_NAMES = {marker: name for name, marker in JPEG_MARKERS.items()}
+#: What the payloads of some segments begin with.
+JFIF, EXIF, XMP = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 _PNG_HEADER = 8
 _PNG_CODING = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
@@ -49,10 +50,10 @@ def from_jpeg(data: bytes, known: Metadata) -> Carried:
         if marker == _EOI:
             end = stop
         elif marker == _APP2 and payload.startswith(b"MPF\0"):
-            left_behind = _MULTI_PICTURE
+            left_behind = MULTI_PICTURE
         elif not _jpeg_elsewhere(marker, payload, known):
-            extras.append(Extra(_JPEG_NAMES[marker], _OPAQUE, payload))
-    trailer, too_long = _trailer(_JPEG_TRAILER, data[end:])
+            extras.append(Extra(_JPEG_NAMES[marker], OPAQUE, payload))
+    trailer, too_long = trailer_of(JPEG_TRAILER, data[end:])
     return (*extras, *trailer), left_behind or too_long
 
 
@@ -65,9 +66,9 @@ def from_png(data: bytes, known: Metadata) -> Carried:
         length, kind = struct.unpack_from(">I4s", data, position)
         payload = data[position + 8 : position + 8 + length]
         if payload and not _png_elsewhere(kind, payload, known):
-            extras.append(Extra(f"PNG {kind.decode('latin-1')}", _OPAQUE, payload))
+            extras.append(Extra(f"PNG {kind.decode('latin-1')}", OPAQUE, payload))
         position += 12 + length
-    trailer, too_long = _trailer("PNG trailer", data[position:])
+    trailer, too_long = trailer_of("PNG trailer", data[position:])
     return (*extras, *trailer), too_long
 
 
@@ -80,39 +81,15 @@ def from_webp(data: bytes, known: Metadata) -> Carried:
         kind, length = struct.unpack_from("<4sI", data, position)
         payload = data[position + 8 : position + 8 + length]
         if payload and not _webp_elsewhere(kind, payload, known):
-            extras.append(Extra(f"WebP {kind.decode('latin-1')}", _OPAQUE, payload))
+            extras.append(Extra(f"WebP {kind.decode('latin-1')}", OPAQUE, payload))
         position += 8 + length + length % 2
-    trailer, too_long = _trailer("WebP trailer", data[end:])
+    trailer, too_long = trailer_of("WebP trailer", data[end:])
     return (*extras, *trailer), too_long
 
 
-def into_jpeg(data: bytes, extras: Sequence[Extra], exif: bytes | None = None) -> tuple[bytes, list[Extra]]:
-    """Put EXIF, and what came from a JPEG file, into one; return the file, and the extras that do not fit."""
-    jfif = trailer = late = b""
-    early = b"" if exif is None else _exif_segments(exif)
-    others = []
-    for extra in extras:
-        marker = _JPEG_MARKERS.get(extra.name)
-        if extra.name == _JPEG_TRAILER:
-            trailer += extra.data
-        elif marker is None or len(extra.data) > _LARGEST_SEGMENT:
-            others.append(extra)
-        elif marker == _APP0 and extra.data.startswith(_JFIF) and not jfif:
-            jfif = _segment(marker, extra.data)
-        elif marker == _APP1 and extra.data.startswith(_XMP):
-            # Of several XMP segments readers take the last, which is to be the file's own.
-            early += _segment(marker, extra.data)
-        else:
-            late += _segment(marker, extra.data)
-    # JFIF, EXIF and XMP want to come first; everything else may come in any order before the tables.
-    first, place = _ends_of_heads(data)
-    head = data[:2] + (jfif or data[2:first]) + early + data[first:place] + late
-    return head + data[place:] + trailer, others
-
-
-def from_pico(data: bytes) -> Carried:
+def from_pico(data: bytes) -> tuple[Extra, ...]:
     """Take over the extras of a .pico file."""
-    return Container(io.BytesIO(data)).metadata.extras, None
+    return Container(io.BytesIO(data)).metadata.extras
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -131,35 +108,16 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             yield marker, start + 2, position
 
 
-def _ends_of_heads(data: bytes) -> tuple[int, int]:
-    """Where the first segment of a JPEG file ends if it is an APP0, and where the last of APP0 to APP2 does."""
-    heads = [(marker, stop) for marker, _, stop in jpeg_segments(data) if _APP0 <= marker <= _APP2]
-    first = heads[0][1] if heads and heads[0][0] == _APP0 else 2
-    return first, max((stop for _, stop in heads), default=2)
-
-
-def _segment(marker: int, payload: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
-
-
-def _exif_segments(exif: bytes) -> bytes:
-    """EXIF too long for a segment goes on in further ones with the same prefix, as ExifTool and Pillow read it."""
-    bare = exif.removeprefix(_EXIF)
-    room = _LARGEST_SEGMENT - len(_EXIF)
-    starts = range(0, max(1, len(bare)), room)
-    return b"".join(_segment(_APP1, _EXIF + bare[start : start + room]) for start in starts)
-
-
 def _jpeg_elsewhere(marker: int, payload: bytes, known: Metadata) -> bool:
     """Whether a segment is coding only, or its very bytes travel as EXIF, XMP or ICC, or it holds nothing."""
     if not payload or marker not in _JPEG_NAMES:
         return True
     if marker == _APP0:
-        return payload.startswith(_JFIF) and _is_plain(payload)
+        return payload.startswith(JFIF) and _is_plain(payload)
     if marker == _APP1:
-        if payload.startswith(_EXIF):
-            return payload.removeprefix(_EXIF) in (known.exif or b"")
-        return known.xmp is not None and payload == _XMP + known.xmp
+        if payload.startswith(EXIF):
+            return payload.removeprefix(EXIF) in (known.exif or b"")
+        return known.xmp is not None and payload == XMP + known.xmp
     if marker == _APP2:
         return known.icc is not None and payload.startswith(b"ICC_PROFILE\0")
     return marker == _APP14 and payload.startswith(b"Adobe")
@@ -169,7 +127,7 @@ def _png_elsewhere(kind: bytes, payload: bytes, known: Metadata) -> bool:
     if kind == b"iTXt" and payload.startswith(_PNG_XMP):
         return known.xmp is not None and _png_text(payload, len(known.xmp)) == known.xmp
     if kind == b"eXIf":
-        return known.exif is not None and payload == known.exif.removeprefix(_EXIF)
+        return known.exif is not None and payload == known.exif.removeprefix(EXIF)
     return kind in _PNG_CODING or (kind == b"iCCP" and known.icc is not None)
 
 
@@ -188,7 +146,7 @@ def _png_text(payload: bytes, length: int) -> bytes | None:
 
 def _webp_elsewhere(kind: bytes, payload: bytes, known: Metadata) -> bool:
     if kind == b"EXIF":
-        return known.exif is not None and payload.removeprefix(_EXIF) == known.exif.removeprefix(_EXIF)
+        return known.exif is not None and payload.removeprefix(EXIF) == known.exif.removeprefix(EXIF)
     return kind in _WEBP_CODING or (kind, payload) in ((b"XMP ", known.xmp), (b"ICCP", known.icc))
 
 
@@ -197,10 +155,10 @@ def _is_plain(jfif: bytes) -> bool:
     return jfif[7:8] == b"\0" and jfif[8:10] == jfif[10:12] and jfif[12:] == b"\0\0"
 
 
-def _trailer(name: str, data: bytes) -> Carried:
-    """Zeros are padding; a few bytes are a maker's notes and are carried; many are a video or a picture."""
+def trailer_of(name: str, data: bytes) -> Carried:
+    """What follows a picture: zeros are padding; a few bytes, a maker's notes, are carried; many are a video."""
     if not data.strip(b"\0"):
         return (), None
     if len(data) > _LARGEST_TRAILER:
         return (), _TRAILER
-    return (Extra(name, _OPAQUE, data),), None
+    return (Extra(name, OPAQUE, data),), None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pico_codec import carried, origin
+from pico_codec import origin, returned
 from pico_codec.files import OutputError, check_output, write_whole
 from pico_codec.source import read_source_file
 from pico_core import Extra, Metadata, PicoFile, encode
@@ -102,10 +102,7 @@ def picture_bytes(
     except OSError as error:
         msg = f"{kind} cannot hold {mode} pixels ({error}); choose .png or .webp"
         raise OutputError(msg) from error
-    data = stream.getvalue()
-    if kind in _JPEG_KINDS:
-        return *carried.into_jpeg(data, metadata.extras, metadata.exif), lost
-    return data, list(metadata.extras), lost
+    return *returned.into(kind, stream.getvalue(), metadata.extras, metadata.exif), lost
 
 
 def _format_of(target: Path) -> str:
@@ -135,9 +132,9 @@ def _save_options(kind: str, metadata: Metadata) -> tuple[dict[str, Any], list[s
         lost.append("EXIF")
     elif (
         metadata.exif and kind not in _JPEG_KINDS
-    ):  # `carried` writes that: Pillow writes one segment at most
+    ):  # `returned` writes that: Pillow writes one segment at most
         options["exif"] = metadata.exif
-    too_long = kind in _JPEG_KINDS and len(metadata.xmp or b"") > carried.LARGEST_JPEG_XMP
+    too_long = kind in _JPEG_KINDS and len(metadata.xmp or b"") > returned.LARGEST_JPEG_XMP
     if metadata.xmp and kind in _XMP_WRITERS and not too_long:
         options.update(_xmp_option(kind, metadata.xmp))
     elif metadata.xmp:

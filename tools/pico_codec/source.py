@@ -8,14 +8,15 @@ import struct
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 import pillow_pico  # noqa: F401  (makes .pico files sources too)
-from pico_codec import carried
-from pico_core.container import Extra, Metadata
+from pico_codec import carried, carried_seldom
+from pico_core.container import Metadata
 from pico_core.errors import PicoError
 
 #: What Pillow may raise on a damaged file, and what the codec may.
@@ -47,6 +48,12 @@ _STORED_MODES = {
     "RGBa": ("RGB", "RGBA"),
     "RGBX": ("RGB", "RGB"),
     "YCbCr": ("RGB", "RGB"),
+}
+_READERS = {
+    "JPEG": carried.from_jpeg,
+    "MPO": carried.from_jpeg,
+    "PNG": carried.from_png,
+    "WEBP": carried.from_webp,
 }
 
 
@@ -94,8 +101,9 @@ def read_source(data: bytes) -> Source:
         _mend_transparency(kind, data, im)
         pixels = _pixels(im)
         known = Metadata(exif=_bytes(im, "exif"), xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"))
-    extras, left_behind = _remainder(kind, data, known)
-    return Source(kind, pixels, replace(known, extras=extras), left_behind)
+        info = dict(im.info)
+    metadata, left_behind = _everything(kind, data, known, info)
+    return Source(kind, pixels, metadata, left_behind)
 
 
 def read_source_file(path: Path) -> Source:
@@ -103,17 +111,18 @@ def read_source_file(path: Path) -> Source:
     return read_source(path.read_bytes())
 
 
-def _remainder(kind: str, data: bytes, known: Metadata) -> tuple[tuple[Extra, ...], str | None]:
-    """What the file carries beside pixels and the EXIF, XMP and ICC profile known, and what has to stay behind."""
-    if kind in ("JPEG", "MPO"):
-        return carried.from_jpeg(data, known)
-    if kind == "PNG":
-        return carried.from_png(data, known)
-    if kind == "WEBP":
-        return carried.from_webp(data, known)
+def _everything(kind: str, data: bytes, known: Metadata, info: dict[Any, Any]) -> tuple[Metadata, str | None]:
+    """The metadata that a file carries, beside what is known of it, and what has to stay behind. `info` is Pillow's."""
+    if kind in _READERS:
+        extras, left_behind = _READERS[kind](data, known)
+        return replace(known, extras=extras), left_behind
+    if kind == "GIF":
+        return carried_seldom.from_gif(data)
+    if kind == "JPEG2000":
+        return carried_seldom.from_jpeg2000(data)
     if kind == "PICO":
-        return carried.from_pico(data)
-    return (), f"tags of a {kind} file other than EXIF, XMP and ICC" if kind == "TIFF" else None
+        return replace(known, extras=carried.from_pico(data)), None
+    return known, carried_seldom.left_of(kind, data, info)
 
 
 def _check_frames(kind: str, im: Image.Image) -> None:

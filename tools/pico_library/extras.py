@@ -1,14 +1,12 @@
-"""What a photo's file holds beside the photo: found, carried whole inside the .pico file, and put back.
+"""What a photo's file holds beside the photo: found, carried whole inside the .pico file, and put right again.
 
-A .pico file carries these parts as opaque items. `pico_codec.carried` brings the small ones along always; here
-are the large ones, which travel only on request, and the way back into PNG and WebP files.
+A .pico file carries these parts as opaque items. `pico_codec.carried` brings the small ones along always, and
+`pico_codec.returned` all of them back; here are the large ones, which travel only on request.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pico_codec import carried
@@ -17,10 +15,7 @@ from pico_core.container import Extra
 from pico_library.reasons import Reason, more_inside
 
 MPF = b"MPF\0"
-_TRAILER = "JPEG trailer"
-_OPAQUE = "application/octet-stream"
 _EOI, _APP2, _SOS = 0xD9, 0xE2, 0xDA
-_PNG_SIGNATURE_AND_HEADER = 8 + 25
 _MP_ENTRY_TAG, _MP_ENTRY_SIZE = 0xB002, 16
 
 
@@ -66,11 +61,11 @@ def with_everything(source: Source, data: bytes) -> Source:
     if source.left_behind is None or source.format not in ("JPEG", "MPO"):
         return source
     parts = parts_of(source, data)
-    extras = [extra for extra in source.metadata.extras if extra.name != _TRAILER]
+    extras = [extra for extra in source.metadata.extras if extra.name != carried.JPEG_TRAILER]
     if parts.multi_picture is not None:
-        extras.append(Extra("JPEG APP2", _OPAQUE, parts.multi_picture))
+        extras.append(Extra("JPEG APP2", carried.OPAQUE, parts.multi_picture))
     if parts.behind:
-        extras.append(Extra(_TRAILER, _OPAQUE, parts.behind))
+        extras.append(Extra(carried.JPEG_TRAILER, carried.OPAQUE, parts.behind))
     metadata = replace(source.metadata, extras=tuple(extras))
     return replace(source, metadata=metadata, left_behind=None)
 
@@ -120,34 +115,3 @@ def _index_entries(data: bytes, base: int) -> tuple[str, list[int]] | None:
     except struct.error:
         return None
     return None
-
-
-def into_png(data: bytes, extras: Sequence[Extra]) -> tuple[bytes, list[Extra]]:
-    """Put what came from a PNG file back into one; return the file, and the extras that do not fit."""
-    chunks, trailer, others = b"", b"", []
-    for extra in extras:
-        kind = extra.name.removeprefix("PNG ").encode("latin-1", "replace")
-        if extra.name == "PNG trailer":
-            trailer += extra.data
-        elif extra.name.startswith("PNG ") and len(kind) == 4:
-            checked = kind + extra.data
-            chunks += struct.pack(">I", len(extra.data)) + checked + struct.pack(">I", zlib.crc32(checked))
-        else:
-            others.append(extra)
-    place = _PNG_SIGNATURE_AND_HEADER
-    return data[:place] + chunks + data[place:] + trailer, others
-
-
-def into_webp(data: bytes, extras: Sequence[Extra]) -> tuple[bytes, list[Extra]]:
-    """Put what came from a WebP file back into one; return the file, and the extras that do not fit."""
-    chunks, trailer, others = b"", b"", []
-    for extra in extras:
-        kind = extra.name.removeprefix("WebP ").encode("latin-1", "replace")
-        if extra.name == "WebP trailer":
-            trailer += extra.data
-        elif extra.name.startswith("WebP ") and len(kind) == 4 and data[12:16] == b"VP8X":
-            chunks += kind + struct.pack("<I", len(extra.data)) + extra.data + b"\0" * (len(extra.data) % 2)
-        else:
-            others.append(extra)
-    whole = data + chunks
-    return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:] + trailer, others
