@@ -158,9 +158,10 @@ def _encode(arguments: argparse.Namespace) -> int:
         return _report(arguments, error)
     if result.left_behind:
         _complain(arguments.input, f"note: {result.left_behind} did not go into the .pico file")
-    share = 100 * result.after / max(1, result.before)
     rate = 8 * result.after / result.pixels
-    print(f"{arguments.output}: {result.after:,} bytes, {rate:.3f} bits a pixel, {share:.1f} % of the source")
+    # A pipe has no size to compare with.
+    share = f", {100 * result.after / result.before:.1f} % of the source" if result.before else ""
+    print(f"{arguments.output}: {result.after:,} bytes, {rate:.3f} bits a pixel{share}")
     return FINE
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -49,22 +52,56 @@ class Program:
         command line, any other PicoError or OSError a failure; both are said in one line.
         """
         given = sys.argv[1:] if argv is None else list(argv)
+        print_any_name()
+        try:
+            code = self._run(given)
+        except OptionError as error:
+            say(self.name, str(error))
+            code = USAGE
+        except PicoError as error:
+            say(self.name, str(error))
+            code = FAILED
+        except OSError as error:
+            if brought_out(self.name) and not isinstance(error, BrokenPipeError):
+                say(self.name, str(error))
+            return FAILED
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        return code if brought_out(self.name) or code != FINE else FAILED
+
+    def _run(self, given: Sequence[str]) -> int:
         try:
             arguments = self._parser.parse_args(given)
         except SystemExit as request:
             return int(request.code or FINE)
         arguments.command_line = shlex.join([self.name, *given])
         run: Run = arguments.run
-        try:
-            return run(arguments)
-        except OptionError as error:
-            say(self.name, str(error))
-            return USAGE
-        except (PicoError, OSError) as error:
-            say(self.name, str(error))
-            return FAILED
-        except KeyboardInterrupt:
-            return INTERRUPTED
+        return run(arguments)
+
+
+def print_any_name() -> None:
+    """Let names of files be printed that are no text in the output's encoding: as their bytes, or else as escapes."""
+    output = sys.stdout
+    if isinstance(output, io.TextIOWrapper) and output.errors == "strict":
+        is_utf_8 = codecs.lookup(output.encoding).name == "utf-8"
+        output.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
+
+
+def brought_out(program: str) -> bool:
+    """Bring out what was printed; if that fails say so, unless nobody reads on, and let go of it.
+
+    Python would try again at its end, complain in many lines, and exit with a code of its own.
+    """
+    try:
+        if sys.stdout is not None:  # as it is where the caller has closed it
+            sys.stdout.flush()
+    except OSError as error:
+        with open(os.devnull, "w") as nothing:  # noqa: PTH123 (the null device is no file)
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            say(program, f"the output cannot be written ({error.strerror}); send it elsewhere")
+        return False
+    return True
 
 
 def say(program: str, line: str) -> None:

@@ -61,3 +61,12 @@ class Listed(argparse._AppendAction):
 def path_of(text: str) -> Path:
     """A path, in which `~` is the user's home: in the settings' file no shell puts that in."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 (a name like ~x of no user stays what it is)
+
+
+def file_of(text: str) -> Path:
+    """The path of a file that is there."""
+    path = path_of(text)
+    if not path.is_file():
+        msg = f"there is no file {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return path

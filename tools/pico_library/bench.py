@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from pico_library import places
+from pico_library.arguments import file_of
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--megapixels", type=float, default=12.0, help="of each of these photos")
     parser.add_argument("--memory", action="store_true", help="measure memory instead")
     parser.add_argument("--first", type=int, metavar="N", help="measure the first result of N photos instead")
-    parser.add_argument("source", type=Path, nargs="+", help="photos to make them from")
+    parser.add_argument("source", type=file_of, nargs="+", help="photos to make them from")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ[places.VARIABLE] = str(Path(folder, "home"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from pico_codec.program import brought_out, print_any_name, say
 from pico_core import __version__
 from pico_core.errors import PicoError
 from pico_library import config, places
@@ -41,23 +41,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on sloppy EXIF are no help here
+        print_any_name()
         try:
             arguments = _parser().parse_args(argv)
             code: int = arguments.run(arguments)
         except SystemExit as exit_request:
-            return int(exit_request.code or FINE)
+            code = int(exit_request.code or FINE)
         except KeyboardInterrupt:
-            return INTERRUPTED
+            code = INTERRUPTED
         except config.ConfigError as error:
-            return _say(error, USAGE)
+            code = _say(error, USAGE)
         except BusyError as error:
-            return _say(error, BUSY)
+            code = _say(error, BUSY)
         except PicoError as error:
-            return _say(error, FAILED)
-        except BrokenPipeError:
-            sys.stderr.close()  # nobody reads on: not an error, but nothing can be said any more
-            return FINE
-    return code
+            code = _say(error, FAILED)
+        except OSError as error:
+            if brought_out("pico-library") and not isinstance(error, BrokenPipeError):
+                say("pico-library", str(error))
+            return FAILED
+    return code if brought_out("pico-library") or code != FINE else FAILED
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -66,7 +68,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def _say(error: PicoError, code: int) -> int:
-    print(f"pico-library: {error}", file=sys.stderr)
+    say("pico-library", str(error))
     return code
 
 

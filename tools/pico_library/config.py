@@ -48,7 +48,7 @@ def lay_under(command: argparse.ArgumentParser, section: Mapping[str, Any], wher
         action = actions.get(name.replace("-", "_"))
         if action is None:
             known = ", ".join(sorted(dest.replace("_", "-") for dest in actions))
-            msg = f"{where}: {name} is not a setting; there are {known}"
+            msg = f"{where}: {name} is not a setting; there are {known or 'none here'}"
             raise ConfigError(msg)
         command.set_defaults(**{action.dest: _as_default(action, value, f"{where}: {name}")})
 

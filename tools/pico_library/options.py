@@ -24,6 +24,7 @@ from pico_library.settings import (
 )
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 Group: TypeAlias = "argparse._ArgumentGroup | argparse._MutuallyExclusiveGroup"
 
 
@@ -179,25 +180,22 @@ def by(parse: Callable[[str], T]) -> Callable[[str], T]:
     return convert
 
 
-def _quality(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 100:
-        msg = f"{value} is not from 0 to 100"
-        raise argparse.ArgumentTypeError(msg)
-    return value
+def _number(kind: Callable[[str], N], low: int, high: int, name: str) -> Callable[[str], N]:
+    """A parser of numbers of a kind, which `name` says, from `low` to `high`."""
+
+    def convert(text: str) -> N:
+        msg = f"{text!r} is not {name} from {low} to {high}"
+        try:
+            value = kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(msg) from error
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(msg)
+        return value
+
+    return convert
 
 
-def _jobs(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 64:
-        msg = f"{value} is not from 1 to 64"
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def _difference(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 2:
-        msg = f"{text} is not from 0 to 2"
-        raise argparse.ArgumentTypeError(msg)
-    return value
+_quality = _number(int, 0, 100, "a whole number")
+_jobs = _number(int, 1, 64, "a whole number")
+_difference = _number(float, 0, 2, "a number")

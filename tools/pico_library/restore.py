@@ -6,12 +6,12 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
-from pico_codec import origin
+from pico_codec import origin, returned
 from pico_codec.convert import picture_bytes
 from pico_codec.files import OutputError, partial_file, remove_leftovers
 from pico_codec.source import read_source
@@ -19,6 +19,7 @@ from pico_core import Extra, Metadata, PicoFile
 from pico_core.errors import CorruptError
 from pico_library import extras, originals
 from pico_library.checking import read_from_disk
+from pico_library.given import is_folder
 from pico_library.scan import PHOTO_EXTENSIONS, PICO_EXTENSION
 
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
@@ -39,9 +40,10 @@ def find(
     """The .pico files among the roots and in the folders below them, each with the root that it belongs to.
 
     A folder that cannot be listed is passed over; `on_problem` gets the error, whose `filename` is the folder.
+    Raises GivenError for a root that cannot be looked at.
     """
     for root in roots:
-        if not root.is_dir():
+        if not is_folder(root):
             yield root.parent.resolve() / root.name, root.parent.resolve()
             continue
         base = root.resolve()
@@ -75,14 +77,16 @@ def restore(pico: Path, target: Path) -> Restored:
         file.verify()
         metadata, _ = origin.parted(file.metadata)
         data, left, lost = picture_bytes(file.decode(), metadata, kind)
-    data, left = _with_extras(data, left, kind)
+    if kind == "JPEG":
+        data = extras.repair_multi_picture(data)
+    suited = replace(metadata, extras=returned.suited(metadata.extras, kind))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target.parent)
         with partial_file(target.parent) as partial:
             partial.stream.write(data)
             partial.sync()
-            _check(read_from_disk(partial.path), metadata, left, lost)
+            _check(read_from_disk(partial.path), suited, left, lost)
             with contextlib.suppress(OSError):
                 originals.take_over(pico, partial.path, status)
             originals.give_name(partial.path, target)
@@ -92,12 +96,6 @@ def restore(pico: Path, target: Path) -> Restored:
             msg = f"{target} exists already; move it away, or choose another folder with --output"
         raise OutputError(msg) from error
     return Restored(target, (*lost, *(extra.name for extra in left)))
-
-
-def _with_extras(data: bytes, left: list[Extra], kind: str) -> tuple[bytes, list[Extra]]:
-    if kind == "JPEG":
-        return extras.repair_multi_picture(data), left
-    return (extras.into_png if kind == "PNG" else extras.into_webp)(data, left)
 
 
 def _check(data: bytes, metadata: Metadata, left: Sequence[Extra], lost: Sequence[str]) -> None:

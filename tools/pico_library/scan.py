@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
+from pico_library.given import is_folder
 from pico_library.reasons import Reason
 
 #: Other formats either hold more than a .pico file can (TIFF, RAW, GIF) or are small already (HEIC, AVIF).
@@ -104,15 +105,17 @@ def scan(roots: Sequence[Path], choice: Choice | None = None) -> Found:
 
     The .pico file of `a/b/IMG.jpg` goes beside it or, found under the root `a`, to `output/b/IMG.jpg.pico`.
     A file is found once, however many roots lead to it, and its path is absolute. Links are not followed, but
-    for the roots themselves. What cannot be listed is among the problems, and the scan goes on.
+    for the roots themselves. What cannot be listed is among the problems, and the scan goes on. Raises GivenError
+    for a root that cannot be looked at.
     """
     choice = choice or Choice()
     found = Found()
     seen: set[str] = set()
     for root in roots:
-        real = root.parent.resolve() / root.name if not root.is_dir() else root.resolve()
-        base = real if root.is_dir() else real.parent
-        only = None if root.is_dir() else real.name
+        whole = is_folder(root)
+        real = root.resolve() if whole else root.parent.resolve() / root.name
+        base = real if whole else real.parent
+        only = None if whole else real.name
         for folder, entries in _folders(str(base), choice, only, found):
             if entries:
                 sort_in(found, seen, Path(folder), entries, Place(base, choice, only))

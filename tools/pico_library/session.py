@@ -154,7 +154,7 @@ def alone(*, wait: bool = False) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         who = _read_note(note)
-        msg = f"another run is at work (process {who}); let it finish, or say --wait to wait for it"
+        msg = f"another run is at work (process {who}); let it finish, or have `shrink --wait` wait for it"
         raise BusyError(msg) from error
     except OSError as error:
         msg = (

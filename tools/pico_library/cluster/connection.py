@@ -45,7 +45,10 @@ def own_workers(count: int, memory: int | None) -> Iterator[Any]:
 @contextmanager
 def workers_of(scheduler: str) -> Iterator[Any]:
     """A client of the scheduler at an address, which has at least one worker. Raises ClusterError."""
+    from distributed.comm.addressing import get_address_host_port
+
     try:
+        get_address_host_port(scheduler)  # of what is no address the client takes half a minute to let go
         client = _client(scheduler)
     except (OSError, ValueError) as error:
         msg = f"no scheduler answers at {scheduler} ({error}); start one with `dask scheduler`, or see the address"

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pico_codec.files import OutputError, write_whole
 from pico_library import config, places
 from pico_library.console import FAILED, FINE, complain
 
@@ -38,13 +39,21 @@ def run(arguments: argparse.Namespace) -> int:
     if file.exists():
         complain(file, "exists already; edit it, or move it away first")
         return FAILED
-    file.parent.mkdir(parents=True, exist_ok=True)
     commented = [
         line if line.startswith("[") or not line else f"# {line.removeprefix('# ')}" for line in lines
     ]
-    file.write_text(
-        "# Settings of pico-library. Remove the # of a line to change it.\n" + "\n".join(commented) + "\n"
-    )
+    text = "# Settings of pico-library. Remove the # of a line to change it.\n" + "\n".join(commented) + "\n"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.encode(), overwrite=False)
+    except (OSError, OutputError) as error:
+        what = (
+            str(error)
+            if isinstance(error, OutputError)
+            else f"its folder cannot be created: {error.strerror}"
+        )
+        complain(file, f"{what}; set {places.VARIABLE} to a folder of yours")
+        return FAILED
     print(f"Wrote {file}")
     return FINE
 

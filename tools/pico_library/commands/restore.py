@@ -9,6 +9,7 @@ from pico_codec.cli import explain
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
+from pico_library.given import exists
 
 DESCRIPTION = """Write the picture of every .pico file again, as JPEG, PNG or WebP, with all its metadata, its date and
 its access rights. The pixels are those of the .pico file: where the very bytes of the original still lie in the
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pico_library.restore import find, name_of, restore
 
     for path in arguments.paths:
-        if not path.exists():
+        if not exists(path):
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     done = failed = 0

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from pico_library import places
 from pico_library.arguments import Flag
 from pico_library.cluster.request import DASK, LOCAL, objection
 from pico_library.cluster.urls import location
@@ -28,7 +30,8 @@ from pico_library.console import (
     print_exactly,
     printable,
 )
-from pico_library.journal import Original, Outcome, Record
+from pico_library.given import exists
+from pico_library.journal import Journal, Original, Outcome, Record
 from pico_library.options import (
     add_form,
     add_load,
@@ -88,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         complain(f"--engine {arguments.engine}", problem)
         return USAGE
     for path in arguments.paths:
-        if not path.exists():
+        if not exists(path):
             complain(
                 path, "there is no such file or folder; check the spelling, and that its disk is connected"
             )
@@ -112,6 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
             summary.interrupted = True
         summary.seconds = time.monotonic() - started
         summary.run = session.run
+    if summary.interrupted:
+        _add_the_last(summary)
     _print(summary, arguments)
     return summary.exit_code
 
@@ -179,6 +184,21 @@ def _work(results: Any, summary: Summary) -> None:
             progress.set_postfix_str(size(saved), refresh=False)
             progress.update()
         progress.refresh()  # the last photos may have followed each other faster than the line is drawn
+
+
+def _add_the_last(summary: Summary) -> None:
+    """Add what became of the photos that were at work when Ctrl-C came: they are finished, which the journal knows."""
+    if summary.run is None:
+        return
+    told = {str(record.path) for record in summary.records}
+    left = {str(location(photo.key)) for photo in summary.plan.photos} - told
+    with Journal(places.journal_file()) as journal:
+        records = [replace(one, path=location(str(one.path))) for one in journal.photos(summary.run)]
+    for record in records:
+        if str(record.path) in left:
+            summary.records.append(record)
+            if record.outcome is Outcome.FAILED:
+                complain(record.path, record.reason or "failed")
 
 
 def _agreed(arguments: argparse.Namespace, plan: Plan, settings: Settings) -> bool:

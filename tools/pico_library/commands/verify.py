@@ -9,6 +9,7 @@ from pico_codec.source import FILE_ERRORS
 from pico_library import places
 from pico_library.arguments import path_of
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
+from pico_library.given import exists
 
 DESCRIPTION = """Check .pico files: every checksum, that every tile decodes and, where the journal knows a file, that
 its bytes are those that were written. With --against, each is compared with its original in DIR, which has the same
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pico_library.verifier import Verifier
 
     for path in [*arguments.paths, *([arguments.against] if arguments.against else [])]:
-        if not path.exists():
+        if not exists(path):
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     fine = wrong = 0

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pico_library.console import FAILED, FINE, USAGE, complain, printable
+from pico_library.given import exists
 
 DESCRIPTION = """Show .pico files as a gallery in the web browser: zoom to single pixels, and compare with the originals
 where these are still there. Only this machine's browser gets an answer, and nothing is changed. Ctrl-C ends it."""
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pico_library.view.server import Viewer
 
     for path in arguments.paths:
-        if not path.exists():
+        if not exists(path):
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     try:
@@ -46,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         return FAILED
     with viewer:
         threading.Thread(target=viewer.serve_forever, args=(0.2,), daemon=True).start()
-        print(f"Showing {_named(arguments.paths)} at\n  {viewer.address}\nCtrl-C ends it.", flush=True)
-        if not arguments.no_browser:
-            threading.Thread(target=webbrowser.open, args=(viewer.invitation(),), daemon=True).start()
         try:
+            print(f"Showing {_named(arguments.paths)} at\n  {viewer.address}\nCtrl-C ends it.", flush=True)
+            if not arguments.no_browser:
+                threading.Thread(target=webbrowser.open, args=(viewer.invitation(),), daemon=True).start()
             _wait(viewer.presence.over if arguments.until_closed else lambda: False)
         except KeyboardInterrupt:
             print()

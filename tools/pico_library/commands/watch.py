@@ -10,6 +10,7 @@ from pathlib import Path
 from pico_core.errors import OptionError
 from pico_library.arguments import Flag
 from pico_library.console import FINE, NOTHING, USAGE, complain, printable
+from pico_library.given import exists, is_folder
 from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
 from pico_library.settings import Mode, Settings
 
@@ -166,9 +167,9 @@ def _objection(arguments: argparse.Namespace, settings: Settings) -> tuple[Path 
     if arguments.once and arguments.install:
         return "--once", "does not go with --install: a service runs until it is stopped"
     for path in arguments.paths:
-        if path.exists() and not path.is_dir():
+        if exists(path) and not is_folder(path):
             return path, "is not a folder; a single photo is shrunk with: pico-library shrink"
-        if not path.exists() and (arguments.once or arguments.install):
+        if not exists(path) and (arguments.once or arguments.install):
             return path, "there is no such folder; check the spelling, and that its disk is connected"
         if settings.archive is not None and settings.archive.is_relative_to(path.resolve()):
             return settings.archive, f"lies inside {path}, and would be shrunk too; choose a folder outside"

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from pico_library.arguments import file_of
 from pico_library.desktop.integration import thumbnail_program
 
 
@@ -23,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pico_library.desktop.bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="of each (default 20)")
     parser.add_argument("--megapixels", type=float, default=2.0, help="of the picture (default 2)")
-    parser.add_argument("photo", type=Path, help="what to make the .pico file from")
+    parser.add_argument("photo", type=file_of, help="what to make the .pico file from")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = _pico_file(arguments.photo, Path(folder, "photo.pico"), arguments.megapixels)

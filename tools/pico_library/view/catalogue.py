@@ -15,6 +15,7 @@ from pico_codec.source import FILE_ERRORS
 from pico_core.container import Container
 from pico_core.errors import FormatError
 from pico_library.console import complain
+from pico_library.given import GivenError
 from pico_library.restore import find
 from pico_library.thumbnail import orientation_of
 from pico_library.view.exif import taken_at
@@ -94,6 +95,8 @@ class Catalogue:
                     self._add(real, base)
         except OSError as error:
             self._complain(error)  # about one of the roots
+        except GivenError as error:
+            complain(error.path, error.what)
         finally:
             with self._changed:
                 self._complete = True

@@ -17,13 +17,15 @@ from pathlib import Path
 
 import psutil
 
+from pico_library.arguments import file_of
+
 _IDLE = 5
 
 
 def main() -> int:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("photo", type=Path)
+    parser.add_argument("photo", type=file_of)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PICO_LIBRARY_HOME"] = str(Path(folder, "home"))
