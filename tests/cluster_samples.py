@@ -14,6 +14,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from library_samples import drawing
 
 from pico_library.cluster import storage
 
@@ -21,6 +22,7 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Fault = Callable[[App, dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 BUCKET = "photos"
+ROOT = f"s3://{BUCKET}/library"
 _WITH_A_DISK_ON = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"')
 
 
@@ -151,3 +153,11 @@ def mortal_worker(
             yield process
         finally:
             process.kill()
+
+
+def drawn(shade: int) -> bytes:
+    stream = io.BytesIO()
+    place = Path(os.environ["PICO_LIBRARY_HOME"]).parent / "drawn.png"
+    stream.write(drawing(place, shade).read_bytes())
+    place.unlink()
+    return stream.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -9,16 +10,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
 
-from pico_core import decode
+from pico_core import PicoFile, decode
 from pico_library import places
-from pico_library.journal import Journal, Record
+from pico_library.cli import main
+from pico_library.journal import Journal, Original, Outcome, Record
 from pico_library.verifier import Verifier
 
 EXIF_DATE = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x012\0\x02\0\0\0\x14\0\0\0\x1a\0\0\0\x002021:06:05 04:03:02\0"
+ENDINGS = {"archive": Original.ARCHIVED, "replace": Original.TRASHED, "delete": Original.DELETED}
 
 
 def scene(samples: Path) -> Image.Image:
@@ -107,3 +111,58 @@ def nothing_is_lost(originals: Mapping[Path, bytes], *others: Path) -> bool:
 def _decodes(path: Path) -> bool:
     target = path.with_name(path.name + ".pico")
     return target.is_file() and decode(target.read_bytes()).size > 0
+
+
+def archive(library: Path) -> list[str]:
+    """The arguments of a run whose originals move to an archive beside the library."""
+    return ["shrink", str(library), "--archive", str(library.parent / "archive")]
+
+
+def ask(mode: str, library: Path) -> list[str]:
+    """The arguments of a run in which originals leave their place in this mode."""
+    options = {
+        "archive": ["--archive", str(library.parent / "archive")],
+        "replace": ["--replace"],
+        "delete": ["--delete-originals"],
+        "beside": [],
+    }
+    return ["shrink", str(library), "--jobs", "1", *options[mode]]
+
+
+def files_below(*folders: Path) -> list[str]:
+    """The names of all files in some folders and in those below them."""
+    return sorted(path.name for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def check_that_the_next_run_finishes(mode: str, library: Path, before: dict[Path, bytes]) -> None:
+    """Run once more in a mode: every photo of `before` is shrunk then, and nothing else lies about."""
+    assert nothing_is_lost(before, library.parent), "something was lost"
+    assert main(ask(mode, library)) in (0, 3)
+    assert nothing_is_lost(before, library.parent)
+    originals = [] if mode != "beside" else ["0.png", "1.png"]
+    assert files_below(library) == sorted(["0.png.pico", "1.png.pico", *originals]), "litter, or too little"
+    for path in library.glob("*.pico"):
+        with PicoFile(path) as file:
+            file.verify()
+            file.decode()
+    ending = ENDINGS.get(mode, Original.KEPT)
+    for path, content in before.items():
+        record = journal_of(path)
+        assert (record.outcome, record.original) == (Outcome.SAVED, ending)
+        if ending in (Original.ARCHIVED, Original.TRASHED):
+            assert record.original_at is not None
+            assert record.original_at.read_bytes() == content
+    if mode == "archive":
+        assert files_below(library.parent / "archive") == ["0.png", "1.png"]
+
+
+def closed_to(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody ask what there is at a path, as below a folder that one may not enter; root enters every one."""
+    look = os.stat
+
+    def refuse(path: Any, *how: Any, **more: Any) -> os.stat_result:
+        if not isinstance(path, int) and os.fspath(path) == str(root):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path, *how, **more)
+
+    monkeypatch.setattr(os, "stat", refuse)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -26,7 +27,8 @@ from PIL import Image
 from pico_bench.codecs import PILLOW_CODECS, Codec
 from pico_bench.originals import find_originals
 from pico_study.create import Plan, create
-from pico_study.database import Settings, writing
+from pico_study.database import DATABASE, Settings, writing
+from pico_study.sessions import Sessions
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 WINDOW = (192, 128)
@@ -144,3 +146,27 @@ class Server:
             self.process.wait(20)
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+
+def query(folder: Path, sql: str, *values: Any) -> list[sqlite3.Row]:
+    connection = sqlite3.connect(folder / DATABASE)
+    connection.row_factory = sqlite3.Row
+    rows = connection.execute(sql, values).fetchall()
+    connection.commit()
+    connection.close()
+    return rows
+
+
+def answer_for(trial: dict[str, Any]) -> str:
+    return "5" if trial["kind"] == "plate" else "a"
+
+
+def go_on(sessions: Sessions, secret: str, most: int = 1000) -> dict[str, Any]:
+    """Answer so many trials, or all that come."""
+    state = sessions.state(secret)
+    for _ in range(most):
+        if state["done"]:
+            break
+        trial = state["trials"][0]
+        state = sessions.answer(secret, trial["token"], answer_for(trial), 1200, {"ratio": 2})
+    return state

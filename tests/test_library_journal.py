@@ -95,6 +95,25 @@ def test_newest_record_of_a_photo_counts_and_older_runs_stay(tmp_path: Path) -> 
     assert second.counts == {Outcome.SAVED: 1}
 
 
+def test_newest_record_with_a_verified_pico_file_outlives_later_runs_that_made_none(tmp_path: Path) -> None:
+    path = Path("/a.jpg")
+    made = Record(path, Identity(1, 2, 3, 4), Outcome.SAVED, digest=b"d" * 32, target_digest=b"t" * 32)
+    with Journal(tmp_path / "j") as journal:
+        assert journal.newest_made(path) is None
+        for record in (
+            replace(made, before=1),
+            replace(made, before=2),
+            replace(made, before=3, outcome=Outcome.FAILED, digest=None),
+            replace(made, before=4, outcome=Outcome.SKIPPED, target_digest=None),
+            replace(made, before=5, path=Path("/b.jpg")),
+        ):
+            journal.record(replace(record, run=journal.start_run("beside", [], {})))
+        newest, found = journal.newest(path), journal.newest_made(path)
+    assert newest is not None
+    assert found is not None
+    assert (newest.before, found.before, found.run) == (4, 2, 2)
+
+
 def test_second_run_does_nothing_and_says_so(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shrink", str(library)]) == 0
     before = {path: path.stat().st_ino for path in library.iterdir()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,22 @@ def test_contradictions_on_the_command_line_are_refused(
 ) -> None:
     assert main(["shrink", *words, str(tmp_path)]) == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--quality", "--max-difference"])
+@pytest.mark.parametrize("value", ["abc", "1e999", ""])
+def test_value_that_is_no_number_is_said_in_words(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", f"{option}={value}", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {option}: " in error
+    assert " is not " in error
+    places.config_file().write_text(f'[shrink]\n{option.removeprefix("--")} = "{value}"\n')
+    assert main(["shrink", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert " is not " in error
+    assert "literal" not in error
 
 
 def test_contradictions_in_the_settings_file_are_refused(
@@ -151,3 +169,13 @@ def test_service_is_given_what_was_typed_against_the_file() -> None:
     assert words == ["--quality=60", "--no-quiet", "/photos"]
     again = parsers()["watch"].parse_args(words)
     assert (again.target_size, again.quiet, again.on_battery) == (None, False, True)
+
+
+@pytest.mark.parametrize(
+    "bench", ["pico_library.bench", "pico_library.watch.bench", "pico_library.desktop.bench"]
+)
+def test_bench_of_a_photo_that_is_not_there_says_so(bench: str) -> None:
+    command = [sys.executable, "-m", bench, "nowhere.jpg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("there is no file nowhere.jpg\n")

@@ -5,21 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from library_samples import EXIF_DATE, drawing, pico_library
+from library_samples import EXIF_DATE, archive, closed_to, drawing, pico_library
 from PIL import ExifTags, Image
 
+from pico_codec import returned
 from pico_codec.source import read_source_file
 from pico_core import Metadata, encode
 from pico_core.container import Extra
-from pico_core.errors import CorruptError
+from pico_core.errors import CorruptError, PicoError
 from pico_library import restore as restoring
 from pico_library.cli import main
+from pico_library.scan import scan
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 
@@ -30,10 +32,6 @@ def library(tmp_path: Path) -> Path:
     drawing(tmp_path / "Photos" / "0.png")
     drawing(tmp_path / "Photos" / "1.png", 9)
     return tmp_path / "Photos"
-
-
-def archive(library: Path) -> list[str]:
-    return ["shrink", str(library), "--archive", str(library.parent / "archive")]
 
 
 def with_metadata(path: Path, metadata: Metadata) -> Path:
@@ -97,12 +95,12 @@ def test_restored_file_whose_comment_differs_is_discarded(
     content = (library / "0.png").read_bytes()
     (library / "0.png").write_bytes(content[:33] + b"\0\0\0\x04tEXtKey\0\x4b\x70\xc2\x00" + content[33:])
     assert main(["shrink", str(library)]) == 0
-    into_png = restoring.extras.into_png
+    into_png = returned.into_png
 
-    def garble(data: bytes, items: list[Extra]) -> tuple[bytes, list[Extra]]:
+    def garble(data: bytes, items: Sequence[Extra]) -> tuple[bytes, list[Extra]]:
         return into_png(data, [replace(one, data=one.data[::-1]) for one in items])
 
-    monkeypatch.setattr(restoring.extras, "into_png", garble)
+    monkeypatch.setattr(returned, "into_png", garble)
     with pytest.raises(CorruptError, match="tEXt did not come back"):
         restoring.restore(library / "0.png.pico", tmp_path / "0.png")
     assert not (tmp_path / "0.png").exists()
@@ -148,6 +146,19 @@ def test_density_of_a_scan_comes_back(library: Path) -> None:
         assert restored.info["dpi"] == (600, 600)
 
 
+def test_density_of_a_scan_comes_back_in_a_png_and_is_not_said_to_be_lost(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(library / "0.png") as scan:
+        scan.save(library / "scan.jpg", quality=100, subsampling=0, dpi=(600, 600))
+    assert main(["shrink", str(library / "scan.jpg")]) == 0
+    capsys.readouterr()
+    assert main(["restore", str(library / "scan.jpg.pico"), "--format", "png"]) == 0
+    assert not capsys.readouterr().err
+    with Image.open(library / "scan.png") as restored:
+        assert restored.info["dpi"] == pytest.approx((600, 600), abs=0.01)
+
+
 @pytest.mark.parametrize("command", ["verify", "restore"])
 def test_folder_that_cannot_be_listed_is_named_and_the_others_are_done(
     command: str,
@@ -174,6 +185,28 @@ def test_folder_that_cannot_be_listed_is_named_and_the_others_are_done(
     message = "cannot be looked into (Input/output error); see that you may read it"
     assert output.err == f"pico-library: {library / 'closed'}: {message}\n" * 2
     assert ("Restored 2 pictures" if command == "restore" else "2 .pico files fine") in output.out
+
+
+@pytest.mark.parametrize("command", ["shrink", "restore", "verify", "view", "watch"])
+def test_path_below_a_folder_that_cannot_be_entered_is_named_with_what_to_do(
+    command: str, library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root may enter every folder, and some versions of Python raise here, where others see nothing."""
+    closed_to(library, monkeypatch)
+    assert main([command, str(library)]) == 1
+    message = (
+        f"{library}: cannot be looked at (Permission denied); see that you may open the folder that it is in"
+    )
+    assert capsys.readouterr().err == f"pico-library: {message}\n"
+
+
+def test_search_below_a_folder_that_cannot_be_entered_raises_an_error_of_the_project(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed_to(library, monkeypatch)
+    for search in (restoring.find, scan):
+        with pytest.raises(PicoError, match="Photos: cannot be looked at"):
+            list(search([library]))  # type: ignore[operator]
 
 
 def test_undo_of_a_run_before_the_one_in_which_the_original_left_says_which_comes_first(

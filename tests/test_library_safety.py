@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import subprocess
@@ -13,25 +12,24 @@ from pathlib import Path
 
 import pytest
 from library_samples import (
+    ENDINGS,
+    ask,
+    check_that_the_next_run_finishes,
     command,
     drawing,
+    files_below,
     fingerprint,
     journal_of,
     nothing_is_lost,
     pico_library,
 )
 
-from pico_core import PicoFile
 from pico_library.cli import main
 from pico_library.faults import VARIABLE, Step
-from pico_library.journal import Journal, Original, Outcome, Record
-from pico_library.reasons import Reason
+from pico_library.journal import Original
 
 BEFORE_THE_NAME = [step for step in Step if step not in (Step.COPIED, Step.RESTORED)][:6]
 AFTER_IT = [Step.PUBLISHED, Step.RECORDED, Step.MOVED]
-ENDINGS = {"archive": Original.ARCHIVED, "replace": Original.TRASHED, "delete": Original.DELETED}
-
-
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 
@@ -47,21 +45,6 @@ def library(tmp_path: Path) -> Path:
 def small_disk(disk_of: Callable[[int], Path]) -> Path:
     """A folder on a file system of its own, of 512 kB."""
     return disk_of(512)
-
-
-def ask(mode: str, library: Path) -> list[str]:
-    """The arguments of a run in which originals leave their place in this mode."""
-    options = {
-        "archive": ["--archive", str(library.parent / "archive")],
-        "replace": ["--replace"],
-        "delete": ["--delete-originals"],
-        "beside": [],
-    }
-    return ["shrink", str(library), "--jobs", "1", *options[mode]]
-
-
-def files_below(*folders: Path) -> list[str]:
-    return sorted(path.name for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
 @contextlib.contextmanager
@@ -88,27 +71,6 @@ def led_to_the_archive(how: str, library: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", str(library)], check=True)
-
-
-def check_that_the_next_run_finishes(mode: str, library: Path, before: dict[Path, bytes]) -> None:
-    assert nothing_is_lost(before, library.parent), "something was lost"
-    assert main(ask(mode, library)) in (0, 3)
-    assert nothing_is_lost(before, library.parent)
-    originals = [] if mode != "beside" else ["0.png", "1.png"]
-    assert files_below(library) == sorted(["0.png.pico", "1.png.pico", *originals]), "litter, or too little"
-    for path in library.glob("*.pico"):
-        with PicoFile(path) as file:
-            file.verify()
-            file.decode()
-    ending = ENDINGS.get(mode, Original.KEPT)
-    for path, content in before.items():
-        record = journal_of(path)
-        assert (record.outcome, record.original) == (Outcome.SAVED, ending)
-        if ending in (Original.ARCHIVED, Original.TRASHED):
-            assert record.original_at is not None
-            assert record.original_at.read_bytes() == content
-    if mode == "archive":
-        assert files_below(library.parent / "archive") == ["0.png", "1.png"]
 
 
 @pytest.mark.parametrize(
@@ -318,131 +280,19 @@ def test_interrupted_run_finishes_the_photo_at_work(library: Path) -> None:
         assert (library / name).exists() != (library / f"{name}.pico").exists(), "neither half-done nor both"
 
 
-def test_original_that_changes_while_it_is_read_stays(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An editor saves the photo while the verifier looks at it."""
-    from pico_library.verifier import Verifier
-
-    check = Verifier.check_against
-
-    def edit_first(self: Verifier, target: Path, original: Path, *, keep_extras: bool = False) -> object:
-        checked = check(self, target, original, keep_extras=keep_extras)
-        drawing(original, 77)
-        return checked
-
-    monkeypatch.setattr(Verifier, "check_against", edit_first)
-    assert main(ask("delete", library)) == 0
-    assert files_below(library) == ["0.png", "1.png"]
-    assert journal_of(library / "0.png").reason == Reason.CHANGING
-
-
-@pytest.mark.parametrize("mode", ENDINGS)
-def test_original_that_changes_when_it_is_about_to_leave_stays(
-    mode: str, library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An editor saves the photo while the journal notes that it is leaving."""
-    record = Journal.record
-
-    def edit_then(self: Journal, *records: Record) -> None:
-        record(self, *records)
-        for one in records:
-            if one.original is Original.LEAVING:
-                drawing(one.path, 77)
-
-    monkeypatch.setattr(Journal, "record", edit_then)
-    assert main(ask(mode, library)) == 0
-    assert files_below(library) == ["0.png", "0.png.pico", "1.png", "1.png.pico"]
-    assert journal_of(library / "0.png").original is Original.KEPT
-    assert (library / "0.png").read_bytes() == drawing(library.parent / "edited.png", 77).read_bytes()
-
-
-@pytest.mark.parametrize("disk", ["the same", "another"])
-def test_original_that_changes_on_its_way_to_the_archive_stays(
-    disk: str, library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An editor saves the photo anew after the archive has it."""
-    link, photo = os.link, library / "0.png"
-
-    def save_anew(source: Path, target: Path) -> None:
-        if source == photo and disk == "another":
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        link(source, target)
-        if Path(target).name == photo.name:
-            drawing(library.parent / "edited.png", 77).replace(photo)
-
-    monkeypatch.setattr(os, "link", save_anew)
-    assert main(ask("archive", library)) == 1
-    assert photo.read_bytes() == drawing(library.parent / "edited.png", 77).read_bytes()
-    assert files_below(library.parent / "archive") == ["1.png"]
-    assert journal_of(photo).original is Original.KEPT
-
-
-def test_file_that_appears_under_the_name_meanwhile_is_never_replaced(
-    library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pico_library.verifier import Verifier
-
-    check = Verifier.check_against
-
-    def appear(self: Verifier, target: Path, original: Path, *, keep_extras: bool = False) -> object:
-        original.with_name(original.name + ".pico").write_bytes(b"precious")
-        return check(self, target, original, keep_extras=keep_extras)
-
-    monkeypatch.setattr(Verifier, "check_against", appear)
-    assert main(ask("delete", library)) == 0
-    assert sorted(path.read_bytes() for path in library.glob("*.pico")) == [b"precious"] * 2
-    assert journal_of(library / "0.png").reason == Reason.NAME_TAKEN
-    assert len(list(library.glob("*.png"))) == 2
-
-
-def test_library_shrunk_beside_first_can_be_replaced_later(library: Path) -> None:
-    before = {path: path.read_bytes() for path in library.iterdir()}
-    assert main(ask("beside", library)) == 0
-    written = {path: path.stat().st_ino for path in library.glob("*.pico")}
-    check_that_the_next_run_finishes("replace", library, before)
-    assert {path: path.stat().st_ino for path in library.glob("*.pico")} == written, (
-        "nothing was encoded again"
-    )
-
-
-def test_pico_file_that_goes_bad_after_its_check_lets_no_original_go(
-    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from pico_library.pipeline import Pipeline
-
-    let_go = Pipeline._let_go
-
-    def spoil(self: Pipeline, record: Record) -> object:
-        assert record.target is not None
-        record.target.write_bytes(record.target.read_bytes()[:-1])
-        return let_go(self, record)
-
-    monkeypatch.setattr(Pipeline, "_let_go", spoil)
-    before = fingerprint(library)
-    assert main(ask("delete", library)) == 1
-    assert fingerprint(library) == before
-    assert "is no longer what was verified, so its original stays" in capsys.readouterr().err
-    assert journal_of(library / "0.png").original is Original.KEPT
-
-
-def test_damaged_pico_file_lets_no_original_go(library: Path) -> None:
-    assert main(ask("beside", library)) == 0
-    content = bytearray((library / "0.png.pico").read_bytes())
-    content[-50] ^= 1
-    (library / "0.png.pico").write_bytes(content)
-    assert main(ask("delete", library)) == 0
-    assert files_below(library) == ["0.png", "0.png.pico", "1.png.pico"]
-    assert journal_of(library / "0.png").reason == Reason.NAME_TAKEN
-
-
-def test_hard_linked_original_is_not_removed(library: Path) -> None:
-    (library.parent / "second-name.png").hardlink_to(library / "0.png")
-    assert main(ask("replace", library)) == 0
-    assert (library / "0.png").exists()
-    assert not (library / "0.png.pico").exists()
-    assert not (library / "1.png").exists()
-
-
-def test_real_photos_are_replaced_through_the_real_verifier(library: Path, samples: Path) -> None:
-    (library / "flowers.jpg").write_bytes((samples / "flowers.jpg").read_bytes())
-    assert main(ask("replace", library)) == 0
-    assert files_below(library) == ["0.png.pico", "1.png.pico", "flowers.jpg.pico"]
+def test_interrupted_run_tells_of_the_photo_that_was_at_work(library: Path) -> None:
+    for number in range(2, 30):
+        drawing(library / f"{number:02}.png", number)
+    with subprocess.Popen(command(*ask("archive", library)), stdout=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 60
+        while not list(library.glob("*.pico-part")):
+            assert time.monotonic() < deadline, "the run never began with a photo"
+            time.sleep(0.005)
+        run.send_signal(signal.SIGINT)
+        output = run.communicate()[0]
+    assert run.returncode == 130
+    gone = [path.stem for path in library.glob("*.pico")]
+    assert gone, "the photo at work is finished"
+    assert all(f"{name} " in output for name in gone), output
+    assert f"{len(gone)} original" in output, output
+    assert "Every original is as it was" not in output

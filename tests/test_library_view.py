@@ -2,130 +2,35 @@
 
 from __future__ import annotations
 
-import errno
-import http.client
-import io
-import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from library_browser import serving
-from library_samples import EXIF_DATE, command
-from PIL import Image, ImageDraw, ImageOps
+from library_samples import command
+from view_samples import ask, entries, photos_in, viewing
 
-import pillow_pico
-from pico_library.view.catalogue import Catalogue, Entry, read_entry
-from pico_library.view.exif import camera_facts, taken_at
 from pico_library.view.peer import owner_in
-from pico_library.view.pictures import AbandonedError, Pictures
-from pico_library.view.previews import dressed
 from pico_library.view.server import HOST, Presence, Viewer
-
-
-def drawing(size: tuple[int, int] = (1300, 900)) -> Image.Image:
-    im = Image.new("RGB", size, (240, 240, 235))
-    pencil = ImageDraw.Draw(im)
-    pencil.rectangle((0, 0, size[0] // 2, size[1] // 2), (200, 30, 30))
-    pencil.rectangle((size[0] // 2, size[1] // 2, *size), (30, 60, 200))
-    return im
-
-
-def with_orientation(orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif.tobytes()
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of pictures that need no networks: with and without a preview, turned, damaged, linked."""
-    folder = tmp_path_factory.mktemp("view") / "Photos"
-    (folder / "2021").mkdir(parents=True)
-    (folder / "large.png.pico").write_bytes(pillow_pico.to_bytes(drawing(), lossless=True, exif=EXIF_DATE))
-    small = drawing((90, 60))
-    profile = b"\0\0\0\x80lcms" + bytes(120)
-    turned = {"lossless": True, "exif": with_orientation(6), "icc_profile": profile}
-    (folder / "2021" / "small.jpg.pico").write_bytes(pillow_pico.to_bytes(small, **turned))
-    small.save(folder / "2021" / "small.jpg", exif=with_orientation(6), quality=95)
-    (folder / "turned.webp.pico").write_bytes(pillow_pico.to_bytes(drawing((1300, 901)), **turned))
-    drawing((1300, 901)).save(folder / "turned.webp", exif=with_orientation(6), lossless=True)
-    whole = (folder / "large.png.pico").read_bytes()
-    (folder / "headers.pico").write_bytes(whole[:60] + b"\xff" + whole[61:])
-    (folder / "tile.pico").write_bytes(whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:])
-    (folder / "cut.pico").write_bytes(whole[:-20])
-    (folder / "other.pico").write_bytes(b"<html><script>alert(1)</script>")
-    secret = folder.parent / "secret.pico"
-    secret.write_bytes(whole)
-    (folder / "link.pico").symlink_to(secret)
-    (folder / ".hidden.pico").write_bytes(whole)
-    return folder
+    return photos_in(tmp_path_factory.mktemp("view") / "Photos")
 
 
 @pytest.fixture(scope="module")
 def viewer(photos: Path) -> Iterator[Viewer]:
-    with pytest.MonkeyPatch.context() as patch, serving(photos) as server:
-        patch.setenv("PICO_LIBRARY_HOME", str(photos.parent / "home"))
+    with viewing(photos) as server:
         yield server
-
-
-class Answer:
-    """What the server said."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-
-def ask(
-    viewer: Viewer,
-    path: str,
-    method: str = "GET",
-    *,
-    host: str | None = None,
-    whole: bool = False,
-    **headers: str,
-) -> Answer:
-    """Ask for a path below the secret, or for exactly that path."""
-    connection = http.client.HTTPConnection(HOST, viewer.port, timeout=60)
-    try:
-        connection.putrequest(
-            method, path if whole else f"/{viewer.token}/{path}", skip_host=True, skip_accept_encoding=True
-        )
-        connection.putheader("Host", host or f"{HOST}:{viewer.port}")
-        for name, value in headers.items():
-            connection.putheader(name.replace("_", "-"), value)
-        connection.endheaders()
-        return Answer(connection.getresponse())
-    finally:
-        connection.close()
-
-
-def entries(viewer: Viewer) -> dict[str, dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        answer = json.loads(ask(viewer, f"list?from={len(found)}").body)
-        found += answer["entries"]
-        if answer["complete"]:
-            return {entry["name"]: entry for entry in found}
 
 
 def test_list_has_every_pico_file_once_and_no_links_or_hidden_ones(viewer: Viewer) -> None:
@@ -326,177 +231,6 @@ def test_what_is_no_request_does_not_harm(request_line: bytes, viewer: Viewer) -
     assert ask(viewer, "").status == 200
 
 
-def image(answer: Answer) -> Image.Image:
-    assert answer.status == 200, answer.text
-    return Image.open(io.BytesIO(answer.body))
-
-
-def difference(a: Image.Image, b: Image.Image) -> float:
-    sides = np.asarray(a.convert("RGB"), np.int16), np.asarray(b.convert("RGB"), np.int16)
-    assert sides[0].shape == sides[1].shape
-    return float(np.abs(sides[0] - sides[1]).mean())
-
-
-def test_tile_comes_from_the_preview_and_is_not_sent_twice(viewer: Viewer) -> None:
-    entry = entries(viewer)["large.png.pico"]
-    answer = ask(viewer, f"tile/{entry['id']}")
-    assert (answer.headers["Content-Type"], max(image(answer).size)) == ("image/jpeg", 192)
-    again = ask(viewer, f"tile/{entry['id']}", If_None_Match=answer.headers["ETag"])
-    assert (again.status, again.body) == (304, b"")
-    assert ask(viewer, f"tile/{entry['id']}", "HEAD").body == b""
-
-
-def test_tile_is_upright_and_has_the_profile(viewer: Viewer) -> None:
-    found = entries(viewer)
-    for name in ("turned.webp.pico", "2021/small.jpg.pico"):
-        tile = image(ask(viewer, f"tile/{found[name]['id']}"))
-        assert tile.info["icc_profile"][4:8] == b"lcms"
-        shown = ImageOps.exif_transpose(tile)
-        assert shown.width < shown.height
-        expected = drawing((1300, 901) if "webp" in name else (90, 60)).transpose(Image.Transpose.ROTATE_270)
-        assert difference(shown, expected.resize(shown.size)) < 8
-
-
-def test_picture_has_every_pixel_upright_and_the_profile(viewer: Viewer) -> None:
-    found = entries(viewer)
-    large = ask(viewer, f"picture/{found['large.png.pico']['id']}")
-    assert difference(image(large), drawing()) == 0
-    assert large.headers["Cache-Control"] == "no-store"
-    turned = image(ask(viewer, f"picture/{found['turned.webp.pico']['id']}"))
-    assert difference(turned, drawing((1300, 901)).transpose(Image.Transpose.ROTATE_270)) == 0
-    assert turned.info["icc_profile"][4:8] == b"lcms"
-    assert "exif" not in turned.info, "or browsers would turn it a second time"
-
-
-def test_original_is_sent_as_it_is_or_upright_where_browsers_would_not_turn_it(
-    photos: Path, viewer: Viewer
-) -> None:
-    found = entries(viewer)
-    jpeg = ask(viewer, f"original/{found['2021/small.jpg.pico']['id']}")
-    assert jpeg.body == (photos / "2021" / "small.jpg").read_bytes()
-    assert jpeg.headers["Content-Type"] == "image/jpeg"
-    webp = image(ask(viewer, f"original/{found['turned.webp.pico']['id']}"))
-    assert difference(webp, drawing((1300, 901)).transpose(Image.Transpose.ROTATE_270)) == 0
-    assert ask(viewer, f"original/{found['large.png.pico']['id']}").status == 404
-
-
-def test_facts_name_sizes_and_saving(photos: Path, viewer: Viewer) -> None:
-    found = entries(viewer)
-    answer = json.loads(ask(viewer, f"facts/{found['2021/small.jpg.pico']['id']}").body)
-    facts = dict(answer["facts"])
-    assert answer["before"]
-    assert facts["Pixels"].startswith("60 \N{MULTIPLICATION SIGN} 90 ")
-    assert (facts["Quality"], facts["Carries"]) == ("lossless", "EXIF, ICC profile")
-    assert facts["File"] == str(photos / "2021" / "small.jpg.pico")
-    assert "from" in facts["Size"]
-    broken = json.loads(ask(viewer, f"facts/{found['headers.pico']['id']}").body)
-    assert not broken["before"]
-    assert "checksum" in dict(broken["facts"])["Problem"]
-
-
-def test_original_of_another_size_is_no_before(tmp_path: Path) -> None:
-    from pico_library.view.before import find_before
-
-    path = tmp_path / "a.jpg.pico"
-    path.write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    drawing((91, 60)).save(tmp_path / "a.jpg")
-    assert find_before(read_entry("x", path, "a")) is None
-    drawing((90, 60)).save(tmp_path / "a.jpg")
-    assert find_before(read_entry("x", path, "a")) is not None
-
-
-def test_original_in_the_archive_is_found_through_the_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pico_library import places
-    from pico_library.journal import Identity, Journal, Original, Outcome, Record
-    from pico_library.view.before import find_before
-
-    monkeypatch.setenv("PICO_LIBRARY_HOME", str(tmp_path / "home"))
-    path = tmp_path / "a.jpg.pico"
-    path.write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    (tmp_path / "archive").mkdir()
-    drawing((90, 60)).save(tmp_path / "archive" / "a.jpg")
-    entry = read_entry("x", path, "a")
-    assert find_before(entry) is None
-    with Journal(places.journal_file()) as journal:
-        run = journal.start_run("archive", [tmp_path], {})
-        journal.record(
-            Record(
-                tmp_path / "a.jpg",
-                Identity.of(path.stat()),
-                Outcome.SAVED,
-                run=run,
-                target=path,
-                original=Original.ARCHIVED,
-                original_at=tmp_path / "archive" / "a.jpg",
-            )
-        )
-    before = find_before(entry)
-    assert before is not None
-    assert before.path == tmp_path / "archive" / "a.jpg"
-
-
-def test_damaged_files_give_messages_and_the_server_lives(viewer: Viewer) -> None:
-    found = entries(viewer)
-    for name, message in [
-        ("tile.pico", "checksum"),
-        ("headers.pico", "checksum"),
-        ("cut.pico", "needed up to byte"),
-        ("other.pico", "no .pico file"),
-    ]:
-        answer = ask(viewer, f"picture/{found[name]['id']}")
-        assert answer.status == 422, name
-        assert message in answer.text
-        assert answer.headers["Content-Type"].startswith("text/plain")
-    assert ask(viewer, f"tile/{found['tile.pico']['id']}").status == 200, "its preview is in order"
-
-
-def test_what_is_left_of_a_damaged_picture_is_shown_grey_where_it_is_gone(viewer: Viewer) -> None:
-    found = entries(viewer)
-    for name in ("tile.pico", "cut.pico"):
-        left = np.asarray(image(ask(viewer, f"remains/{found[name]['id']}")).convert("RGB"))
-        assert (left[:500, :500] == np.asarray(drawing())[:500, :500]).all()
-        assert len(np.unique(left[-300:, -200:].reshape(-1, 3), axis=0)) == 1
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_every_kind_of_picture_comes_with_its_exact_pixels(mode: str, tmp_path: Path) -> None:
-    im = drawing((90, 60)).convert(mode)
-    if mode.endswith("A"):
-        im.putalpha(Image.linear_gradient("L").resize(im.size))
-    path = tmp_path / "a.pico"
-    path.write_bytes(pillow_pico.to_bytes(im, lossless=True))
-    made = Pictures().full(read_entry("x", path, "a"), lambda: True)
-    assert made.content_type == ("image/png" if mode.startswith("L") else "image/webp")
-    with Image.open(io.BytesIO(made.data)) as shown:
-        assert (np.asarray(shown) == np.asarray(im)).all()
-
-
-def test_file_that_went_away_gives_a_message(tmp_path: Path) -> None:
-    path = tmp_path / "a.pico"
-    path.write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    with serving(path) as server:
-        (entry,) = entries(server).values()
-        path.unlink()
-        answer = ask(server, f"picture/{entry['id']}")
-        assert (answer.status, "not there any more" in answer.text) == (410, True)
-
-
-def test_reloading_the_page_shows_files_that_have_appeared_and_not_those_that_went(tmp_path: Path) -> None:
-    content = pillow_pico.to_bytes(drawing((90, 60)), lossless=True)
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.pico").write_bytes(content)
-    with serving(tmp_path) as server:
-        before = entries(server)
-        (tmp_path / "a.pico").unlink()
-        (tmp_path / "c.pico").write_bytes(content)
-        assert set(entries(server)) == {"a.pico", "b.pico"}, "an open page gets no surprises"
-        assert ask(server, "").status == 200
-        assert set(entries(server)) == {"b.pico", "c.pico"}
-        assert entries(server)["b.pico"]["id"] == before["b.pico"]["id"], "addresses of photos stay good"
-
-
 def test_port_that_browsers_do_not_name_can_be_used(tmp_path: Path) -> None:
     try:
         with serving(tmp_path, port=80) as server:
@@ -509,161 +243,6 @@ def test_port_that_browsers_do_not_name_can_be_used(tmp_path: Path) -> None:
 def test_address_without_its_last_slash_leads_to_the_page(viewer: Viewer) -> None:
     answer = ask(viewer, f"/{viewer.token}", whole=True)
     assert (answer.status, answer.headers["Location"]) == (303, f"/{viewer.token}/")
-
-
-def test_catalogue_tells_of_files_while_it_looks(tmp_path: Path) -> None:
-    content = pillow_pico.to_bytes(drawing((90, 60)), lossless=True)
-    for number in range(30):
-        (tmp_path / f"{number:02}.pico").write_bytes(content)
-    os.mkfifo(tmp_path / "000.pico")
-    catalogue = Catalogue([tmp_path, tmp_path / "00.pico"])
-    catalogue.start()
-    found: list[Entry] = []
-    complete = False
-    while not complete:
-        news, complete = catalogue.since(len(found), 5)
-        found += news
-    assert [entry.name for entry in found] == [f"{number:02}.pico" for number in range(30)]
-    assert len({entry.id for entry in found}) == 30
-    assert catalogue.get(found[3].id) is found[3]
-
-
-def found_by(catalogue: Catalogue) -> dict[str, Entry]:
-    """All that a catalogue at work finds."""
-    complete = False
-    while not complete:
-        found, complete = catalogue.since(0, 5)
-    return {entry.name: entry for entry in found}
-
-
-def test_link_that_leads_to_itself_does_not_end_the_search(tmp_path: Path) -> None:
-    for name in ("a", "c"):
-        (tmp_path / f"{name}.pico").write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    (tmp_path / "b.pico").symlink_to("b.pico")
-    catalogue = Catalogue([tmp_path])
-    catalogue.start()
-    assert list(found_by(catalogue)) == ["a.pico", "c.pico"]
-
-
-def test_folder_whose_files_may_not_be_looked_at_does_not_end_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As below a folder that may be listed, but not entered; root enters it."""
-    (tmp_path / "a").mkdir()
-    for name in ("a/x", "b/y"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / f"{name}.pico").write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    look = os.stat
-
-    def refuse(path: Any, **how: Any) -> os.stat_result:
-        if str(path) == str(tmp_path / "a" / "x.pico"):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return look(path, **how)
-
-    monkeypatch.setattr(os, "stat", refuse)
-    catalogue = Catalogue([tmp_path])
-    catalogue.start()
-    assert {name: entry.error for name, entry in found_by(catalogue).items()} == {
-        "a/x.pico": "permission denied",
-        "b/y.pico": None,
-    }
-
-
-def test_folder_that_cannot_be_listed_is_named_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b.pico").write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    listed = os.scandir
-
-    def refuse(path: Any) -> Any:
-        if str(path) == str(tmp_path / "a"):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    catalogue = Catalogue([tmp_path])
-    catalogue.start()
-    assert list(found_by(catalogue)) == ["b.pico"]
-    catalogue.look_again()
-    assert list(found_by(catalogue)) == ["b.pico"]
-    said = capsys.readouterr().err
-    assert said.count(f"{tmp_path / 'a'}: cannot be looked into (Permission denied)") == 1
-
-
-def test_pictures_are_made_one_at_a_time_the_newest_wish_first(tmp_path: Path) -> None:
-    path = tmp_path / "a.pico"
-    path.write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    entry = read_entry("x", path, "a")
-    pictures = Pictures()
-    order: list[str] = []
-    first = threading.Event()
-    release = threading.Event()
-
-    def wish(name: str, *, urgent: bool) -> None:
-        with pictures._turns.one(lambda: True, urgent=urgent):
-            if name == "first":
-                first.set()
-                release.wait(10)
-            order.append(name)
-
-    threads = [threading.Thread(target=wish, args=("first",), kwargs={"urgent": True})]
-    threads[0].start()
-    first.wait(10)
-    for name, urgent in (("old", True), ("tile", False), ("new", True)):
-        threads.append(threading.Thread(target=wish, args=(name,), kwargs={"urgent": urgent}))
-        threads[-1].start()
-        while len(pictures._turns._waiting) < len(threads) - 1:
-            time.sleep(0.001)
-    release.set()
-    for thread in threads:
-        thread.join(10)
-    assert order == ["first", "new", "old", "tile"]
-    with pytest.raises(AbandonedError):
-        pictures.full(entry, lambda: False)
-    assert pictures.full(entry, lambda: True) == pictures.full(entry, lambda: False), "it is kept"
-
-
-def test_kept_pictures_stay_within_their_bound(tmp_path: Path) -> None:
-    path = tmp_path / "a.pico"
-    path.write_bytes(pillow_pico.to_bytes(drawing((90, 60)), lossless=True))
-    size = len(Pictures().full(read_entry("x", path, "a"), lambda: True).data)
-    pictures = Pictures(cache_bytes=int(2.5 * size))
-    for name in "abc":
-        pictures.full(read_entry(name, path, name), lambda: True)
-    pictures.full(read_entry("c", path, "c"), lambda: False)
-    with pytest.raises(AbandonedError):
-        pictures.full(read_entry("a", path, "a"), lambda: False)
-
-
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-@given(st.binary(max_size=200))
-def test_any_bytes_as_exif_are_borne(exif: bytes) -> None:
-    for data in (exif, b"II*\0\x08\0\0\0" + exif, b"Exif\0\0MM\0*\0\0\0\x08" + exif):
-        taken_at(data)
-        assert all(name and value for name, value in camera_facts(data))
-
-
-def test_camera_and_place_are_told_in_words(samples: Path) -> None:
-    with Image.open(samples / "chapel.jpg") as im:
-        exif = im.info["exif"]
-    facts = dict(camera_facts(exif))
-    assert facts["Camera"] == "Example Sample 1"
-    assert facts["Place"].startswith("43.36230\N{DEGREE SIGN} N, 8.41150\N{DEGREE SIGN} W")
-    assert taken_at(exif) == "2018-08-11T10:00:00"
-
-
-@given(st.integers(1, 8), st.one_of(st.none(), st.binary(min_size=1, max_size=200_000)))
-def test_preview_gets_orientation_and_profile_and_keeps_its_pixels(
-    orientation: int, profile: bytes | None
-) -> None:
-    stream = io.BytesIO()
-    Image.new("RGB", (8, 5), "green").save(stream, "JPEG", exif=with_orientation(3), icc_profile=b"old")
-    with Image.open(io.BytesIO(dressed(stream.getvalue(), orientation, profile))) as im:
-        assert im.getexif().get(0x0112, 1) == orientation
-        assert im.info.get("icc_profile") == profile
-        assert im.size == (8, 5)
-        im.load()
 
 
 def test_server_ends_only_after_nobody_looked_for_a_while() -> None:

@@ -5,30 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from library_browser import chromium, serving
-from PIL import Image, ImageDraw
+from library_browser import LOADED, OpenPage, chromium, percent, position, serving, sheet, show, tile, until
+from PIL import Image
 
 import pillow_pico
 from pico_codec.convert import encode_file
 from pico_library.view.server import Viewer
 
 LAKE, SHEET = "lake.jpg", "sheet-04.png"
-
-
-def sheet(number: int) -> bytes:
-    """A large drawing, coded without the networks, taken in its own month."""
-    im = Image.new("RGB", (1600, 1000), (230 - 10 * number, 232, 228))
-    pencil = ImageDraw.Draw(im)
-    for step in range(8):
-        pencil.rectangle((180 * step, 100 * step, 180 * step + 400, 100 * step + 300), (30 * step, 90, 180))
-    exif = Image.Exif()
-    exif[0x0132] = f"2020:{number:02}:11 10:00:00"
-    return pillow_pico.to_bytes(im, lossless=True, exif=exif.tobytes())
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +46,6 @@ def viewer(photos: Path) -> Iterator[Viewer]:
 def browser() -> Iterator[Any]:
     with chromium() as opened:
         yield opened
-
-
-OpenPage = Callable[..., Any]
 
 
 @pytest.fixture
@@ -92,36 +78,6 @@ def open_page(browser: Any, viewer: Viewer) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert faults == []
-
-
-def until(page: Any, expression: str) -> None:
-    """Wait for a condition; the page's policy forbids what playwright has for this."""
-    end = time.monotonic() + 60
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"never came true: {expression}"
-        page.wait_for_timeout(20)
-
-
-def tile(page: Any, name: str) -> Any:
-    return page.locator(f'button.tile[aria-label^="{name},"]')
-
-
-LOADED = "document.querySelector('#after .full').naturalWidth > 0 && document.querySelector('#work').hidden"
-
-
-def show(page: Any, name: str) -> None:
-    tile(page, name).click()
-    until(page, LOADED)
-
-
-def percent(page: Any) -> int:
-    return int(page.inner_text("#level").removesuffix(" %"))
-
-
-def position(page: Any) -> tuple[float, ...]:
-    """Where the picture lies in the window: left, top, scale."""
-    transform = page.evaluate("document.querySelector('#after .sheet').style.transform")
-    return tuple(float(number) for number in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", transform))
 
 
 def test_gallery_shows_every_file_under_its_month_the_newest_first(open_page: OpenPage) -> None:

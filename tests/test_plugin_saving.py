@@ -1,4 +1,4 @@
-"""What `im.save("x.pico")` promises: modes, metadata, options, and what becomes of the target on an error."""
+"""What `im.save("x.pico")` promises: modes, options, and what becomes of the target on an error."""
 
 from __future__ import annotations
 
@@ -15,46 +15,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image
+from plugin_samples import (
+    CMYK_PROFILE,
+    NATIVE,
+    XMP,
+    camera_exif,
+    exif,
+    random_picture,
+    reopened,
+    saved,
+)
 
 import pillow_pico
-
-NATIVE = ("L", "LA", "RGB", "RGBA")
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><about>hills</about></x:xmpmeta>'
-RGB_PROFILE = b"\0" * 16 + b"RGB " + bytes(200)
-CMYK_PROFILE = b"\0" * 16 + b"CMYK" + bytes(200)
-
-
-def random_picture(mode: str = "RGB", size: tuple[int, int] = (60, 44), seed: int = 0) -> Image.Image:
-    bands = len(Image.new(mode, (1, 1)).getbands())
-    values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], bands), dtype=np.uint8)
-    return Image.frombytes(mode, size, values.tobytes())
-
-
-def saved(im: Image.Image, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    im.save(stream, "PICO", **{"lossless": True, **options})
-    return stream.getvalue()
-
-
-def reopened(im: Image.Image, **options: Any) -> Image.Image:
-    opened = Image.open(io.BytesIO(saved(im, **options)))
-    opened.load()
-    return opened
-
-
-def exif(orientation: int = 6) -> Image.Exif:
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    tags[0x010F] = "Maker of cameras"
-    return tags
-
-
-def camera_exif() -> bytes:
-    """EXIF with a thumbnail directory, which Pillow's own rewriting loses."""
-    first = b"\x01\x00" + b"\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00" + b"\x1a\x00\x00\x00"
-    second = b"\x01\x00" + b"\x03\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00" + b"\x00\x00\x00\x00"
-    return b"Exif\0\0II\x2a\x00\x08\x00\x00\x00" + first + second
 
 
 @settings(max_examples=60, deadline=None)
@@ -159,119 +132,6 @@ def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
         saved(Image.new("L", size))
 
 
-def test_metadata_travels_from_one_format_to_the_next_byte_for_byte(tmp_path: Path) -> None:
-    source = tmp_path / "source.jpg"
-    random_picture().save(source, exif=exif(), xmp=XMP, icc_profile=RGB_PROFILE)
-    with Image.open(source) as jpeg:
-        jpeg.save(tmp_path / "once.pico", lossless=True)
-        kept = {key: jpeg.info[key] for key in ("exif", "xmp", "icc_profile")}
-    with Image.open(tmp_path / "once.pico") as once:
-        assert {key: once.info[key] for key in kept} == kept
-        once.save(tmp_path / "twice.pico", lossless=True)
-    with Image.open(tmp_path / "twice.pico") as twice:
-        assert {key: twice.info[key] for key in kept} == kept
-
-
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_metadata_of_real_photos_is_not_touched(samples: Path) -> None:
-    photos = sorted(samples.glob("*.jpg"))
-    assert photos
-    for path in photos:
-        with Image.open(path) as photo:
-            part = photo.crop((0, 0, 32, 32))
-        for options in ({}, {"exif": part.getexif()}):
-            again = reopened(part, **options)
-            for key in ("exif", "xmp", "icc_profile"):
-                assert again.info.get(key) == part.info.get(key), f"{key} of {path.name} changed"
-
-
-@pytest.mark.parametrize("prefix", [b"Exif\0\0", b""])
-def test_exif_keeps_the_prefix_it_had(prefix: bytes) -> None:
-    block = prefix + camera_exif().removeprefix(b"Exif\0\0")
-    again = reopened(random_picture(), exif=block)
-    assert again.info["exif"] == block
-    assert again.getexif()[0x0112] == 6
-
-
-@pytest.mark.parametrize("name", ["exif", "xmp", "icc_profile"])
-@pytest.mark.parametrize("nothing", [None, b""])
-def test_metadata_can_be_cleared(name: str, nothing: bytes | None) -> None:
-    im = random_picture()
-    im.info.update(exif=camera_exif(), xmp=XMP, icc_profile=RGB_PROFILE)
-    again = reopened(im, **{name: nothing})
-    assert {"exif", "xmp", "icc_profile"} & set(again.info) == {"exif", "xmp", "icc_profile"} - {name}
-
-
-def test_options_override_what_the_image_brought() -> None:
-    im = random_picture()
-    im.info.update(exif=camera_exif(), xmp=b"old", icc_profile=RGB_PROFILE)
-    again = reopened(im, exif=exif(3), xmp="<x>ü</x>", icc_profile=CMYK_PROFILE)
-    assert again.getexif()[0x0112] == 3
-    assert again.info["xmp"] == "<x>ü</x>".encode()
-    assert again.info["icc_profile"] == CMYK_PROFILE
-
-
-def test_unedited_exif_object_is_not_rewritten() -> None:
-    im = random_picture()
-    im.info["exif"] = camera_exif()
-    assert im.getexif().tobytes() != camera_exif()
-    assert reopened(im, exif=im.getexif()).info["exif"] == camera_exif()
-
-
-def test_edited_exif_object_is_written() -> None:
-    im = random_picture()
-    im.info["exif"] = camera_exif()
-    tags = im.getexif()
-    tags[0x0112] = 1
-    assert reopened(im, exif=tags).getexif()[0x0112] == 1
-
-
-def test_empty_exif_object_clears() -> None:
-    im = random_picture()
-    im.info["exif"] = camera_exif()
-    assert "exif" not in reopened(im, exif=Image.Exif()).info
-
-
-@pytest.mark.parametrize("broken", [b"Exif\0\0garbage!", b"Exif\0\0II", b"II*\0", b"\0"])
-def test_broken_exif_can_be_replaced(broken: bytes) -> None:
-    im = random_picture()
-    im.info["exif"] = broken
-    tags = Image.Exif()
-    tags[0x0112] = 6
-    assert reopened(im, exif=tags).getexif()[0x0112] == 6
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("exif", 5), ("exif", "text"), ("icc_profile", "text"), ("xmp", 1.5)]
-)
-def test_metadata_of_a_wrong_type_is_refused(name: str, value: object) -> None:
-    with pytest.raises(TypeError, match=f"{name} must be bytes"):
-        saved(random_picture(), **{name: value})
-
-
-def test_profile_of_inks_does_not_describe_converted_pixels() -> None:
-    im = random_picture("CMYK")
-    im.info["icc_profile"] = CMYK_PROFILE
-    assert "icc_profile" not in reopened(im).info
-    assert reopened(im, icc_profile=CMYK_PROFILE).info["icc_profile"] == CMYK_PROFILE
-    converted = random_picture().convert("YCbCr")
-    converted.info["icc_profile"] = RGB_PROFILE
-    assert reopened(converted).info["icc_profile"] == RGB_PROFILE
-
-
-def test_nothing_is_rotated_twice() -> None:
-    im = random_picture(size=(40, 20))
-    im.info["exif"] = exif(6).tobytes()
-    stored = reopened(im)
-    assert stored.size == (40, 20)
-    upright = ImageOps.exif_transpose(stored)
-    assert upright.size == (20, 40)
-    again = reopened(upright)
-    assert again.tobytes() == upright.tobytes()
-    assert 0x0112 not in again.getexif()
-    assert ImageOps.exif_transpose(again).size == (20, 40)
-
-
 BAD_OPTIONS: list[dict[str, Any]] = [
     {"quality": -1},
     {"quality": 101},
@@ -326,18 +186,6 @@ def test_to_bytes_leaves_an_existing_file_alone_when_an_option_is_bad(tmp_path: 
 def test_to_bytes_gives_what_save_writes() -> None:
     im = random_picture("RGBA")
     assert pillow_pico.to_bytes(im, lossless=True, exif=exif()) == saved(im, exif=exif())
-
-
-def test_metadata_behind_the_pixels_is_found_by_to_bytes() -> None:
-    stream = io.BytesIO()
-    random_picture().save(stream, "PNG", exif=exif())
-    plain = stream.getvalue()
-    at = plain.index(b"eXIf") - 4
-    chunk = plain[at : at + 12 + int.from_bytes(plain[at : at + 4], "big")]
-    end = plain.index(b"IEND") - 4
-    moved = plain[:at] + plain[at + len(chunk) : end] + chunk + plain[end:]
-    again = Image.open(io.BytesIO(pillow_pico.to_bytes(Image.open(io.BytesIO(moved)))))
-    assert again.getexif() == Image.open(io.BytesIO(plain)).getexif()
 
 
 def test_options_of_other_formats_are_ignored_as_pillow_promises() -> None:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from study_samples import study
-from test_study_sessions import go_on, query
+from study_samples import go_on, query, study
 
 from pico_study.analysis import Saving, analyse
 from pico_study.answers import read_evidence

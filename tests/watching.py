@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from library_samples import drawing
+
 from pico_library.scan import Choice
 from pico_library.settings import Settings
 from pico_library.watch.loop import Order, Rhythm, Watcher
@@ -99,3 +101,17 @@ def watching(wanted: Order, **rhythm: float) -> Iterator[Watching]:
         thread.join(_DEADLINE)
     assert not thread.is_alive()
     assert at_work.code == 0
+
+
+def pico_of(photo: Path) -> Path:
+    return photo.with_name(photo.name + ".pico")
+
+
+def is_done(*photos: Path) -> Callable[[], bool]:
+    return lambda: all(pico_of(photo).exists() for photo in photos)
+
+
+def drop(folder: Path, name: str, shade: int = 0) -> Path:
+    """A photo that appears in one step."""
+    hidden = drawing(folder / ".hidden.png", shade)
+    return hidden.rename(folder / name)
