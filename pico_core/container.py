@@ -57,6 +57,17 @@ _FIRST_READ: Final = 4096
 _MAX_TOP_BOXES: Final = 64
 _FILE_TYPE_BYTES: Final = 16  # size, b"ftyp", major brand, format version
 _EXIF_OFFSET_BYTES: Final = 4
+#: What other files are often taken for a .pico file: the place and the bytes by which they are known.
+_OTHER_KINDS: Final = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG", "PNG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (4, b"ftypheic", "HEIC"),
+    (4, b"ftypavif", "AVIF"),
+    (8, b"WEBP", "WebP"),
+)
 
 
 def accept(prefix: bytes) -> bool:
@@ -279,8 +290,7 @@ def _mismatch(what: str) -> CorruptError:
 def _check_file_type(data: bytes) -> None:
     """NotPicoError unless `data` starts as a .pico file does; TruncatedError if it ends too early to tell."""
     if data[4 : 4 + len(MAGIC)] != MAGIC[: max(0, len(data) - 4)]:
-        msg = f"the file starts with {data[:12]!r}, which no .pico file does"
-        raise NotPicoError(msg)
+        raise NotPicoError(_what_instead(data))
     if len(data) < _FILE_TYPE_BYTES:
         msg = f"the file has {len(data)} bytes, too few for any .pico file"
         raise TruncatedError(msg)
@@ -291,3 +301,12 @@ def _check_file_type(data: bytes) -> None:
     if major != FORMAT_MAJOR:
         msg = f"format version {major}, this release reads {FORMAT_MAJOR}; a later release may read the file"
         raise UnsupportedVersionError(msg)
+
+
+def _what_instead(data: bytes) -> str:
+    """What a file is that does not start as a .pico file does, as far as its first bytes tell."""
+    for place, magic, kind in _OTHER_KINDS:
+        if data.startswith(magic, place):
+            article = "an" if kind == "AVIF" else "a"
+            return f"the file is {article} {kind} picture and no .pico file"
+    return "the file does not begin as a .pico file does"

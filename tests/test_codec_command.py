@@ -159,7 +159,11 @@ def test_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
             ["encode", "text.txt", "b.pico"],
             "text.txt: not a picture in a format that Pillow reads; convert it",
         ),
-        (["decode", "text.txt", "b.png"], "only .pico files can be read here"),
+        (["encode", "empty.jpg", "b.pico"], "empty.jpg: the file is empty; restore it from a copy"),
+        (
+            ["decode", "text.txt", "b.png"],
+            "text.txt: the file does not begin as a .pico file does; only .pico files can be read here",
+        ),
         (["decode", "small.pico", "b.doc"], "b.doc: .doc is not an output format; .png always works"),
         (["decode", "small.pico", "b.pico"], ".png always works"),
         (
@@ -182,6 +186,7 @@ def test_failure_says_what_is_wrong_with_which_file(
     Path("small.pico").write_bytes(small_pico.read_bytes())
     Path("cut.pico").write_bytes(small_pico.read_bytes()[:-3])
     Path("text.txt").write_text("not a picture")
+    Path("empty.jpg").touch()
     Path("folder").mkdir()
     before = sorted(Path().iterdir())
     assert main(arguments) == 1

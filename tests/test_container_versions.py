@@ -43,17 +43,17 @@ def test_spoiling_nothing_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "start",
+    ("start", "message"),
     [
-        b"\xff\xd8\xff\xe0",
-        b"\x89PNG\r\n\x1a\n",
-        b"RIFF\0\0\0\0WEBP",
-        b"\0\0\0\x18ftypheic",
-        b"\0" * 4 + b"fty!",
+        (b"\xff\xd8\xff\xe0", "the file is a JPEG picture and no .pico file"),
+        (b"\x89PNG\r\n\x1a\n", "the file is a PNG picture and no .pico file"),
+        (b"RIFF\0\0\0\0WEBP", "the file is a WebP picture and no .pico file"),
+        (b"\0\0\0\x18ftypheic", "the file is a HEIC picture and no .pico file"),
+        (b"\0" * 4 + b"fty!", "the file does not begin as a .pico file does"),
     ],
 )
-def test_another_kind_of_file_is_refused(start: bytes) -> None:
-    refuses(NotPicoError, "the file starts with", start + bytes(100))
+def test_another_kind_of_file_is_refused_in_words(start: bytes, message: str) -> None:
+    refuses(NotPicoError, message, start + bytes(100))
 
 
 def test_a_later_format_version_is_refused() -> None:

@@ -24,10 +24,14 @@ _XMP_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "MPO"})
 _ICC_WRITERS = frozenset({"JPEG", "PNG", "WEBP", "AVIF", "TIFF", "MPO"})
 #: The formats lose something at their default settings; a decoded picture should not lose twice.
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+    **{kind: {"quality": 95, "subsampling": "4:4:4"} for kind in ("JPEG", "MPO", "PDF")},
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90},
 }
+#: Into these Pillow writes fewer colours, or no transparency, and does not tell.
+_POORER_KINDS = frozenset({"GIF", "BMP", "DIB", "PPM"})
+_LARGEST_ICO = 256
+_ICNS_SIDES = (32, 64, 128, 256, 512, 1024)
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,47 @@ def picture_bytes(
     metadata, _ = origin.parted(metadata)
     mode = _MODES[pixels.shape[2]]
     im = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
+    _check_size(kind, im)
     options, lost = _save_options(kind, metadata)
+    if kind == "ICO":
+        options["sizes"] = [im.size]  # or Pillow would write squares, and the picture shrunk to fit into them
     stream = io.BytesIO()
     try:
         im.save(stream, kind, **options)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         msg = f"{kind} cannot hold {mode} pixels ({error}); choose .png or .webp"
         raise OutputError(msg) from error
-    return *returned.into(kind, stream.getvalue(), metadata.extras, metadata.exif), lost
+    data = stream.getvalue()
+    lost += _lost_of_pixels(kind, data, im)
+    return *returned.into(kind, data, metadata.extras, metadata.exif), lost
+
+
+def _check_size(kind: str, im: Image.Image) -> None:
+    """OutputError if a format cannot hold a picture of this size: Pillow would shrink or stretch it."""
+    holds = None
+    if kind == "ICO" and max(im.size) > _LARGEST_ICO:
+        holds = f"at most {_LARGEST_ICO}x{_LARGEST_ICO} pixels"
+    elif kind == "ICNS" and (im.width != im.height or im.width not in _ICNS_SIDES):
+        *sides, last = map(str, _ICNS_SIDES)
+        holds = f"squares of {', '.join(sides)} and {last} pixels a side only"
+    if holds is not None:
+        msg = f"{kind} holds {holds}, and the picture has {im.width}x{im.height}; choose .png"
+        raise OutputError(msg)
+
+
+def _lost_of_pixels(kind: str, data: bytes, im: Image.Image) -> list[str]:
+    """Names of what of a picture's pixels is not in the file that was written of it."""
+    if kind not in _POORER_KINDS:
+        return []
+    with Image.open(io.BytesIO(data)) as written:
+        before, after = (np.asarray(one.convert("RGBA")) for one in (im, written))
+    seen = (before[..., 3] > 0) & (after[..., 3] > 0)
+    lost = []
+    if np.any(before[seen][:, :3] != after[seen][:, :3]):
+        lost.append("all of the colours")
+    if np.any(before[..., 3] != after[..., 3]):
+        lost.append("all of the transparency")
+    return lost
 
 
 def _format_of(target: Path) -> str:

@@ -74,6 +74,10 @@ class UnsuitableError(PicoError):
         self.reason = reason
 
 
+class EmptyError(PicoError):
+    """The file holds no bytes at all, as after a copy or a download that failed."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A picture file, read whole.
@@ -90,6 +94,9 @@ class Source:
 
 def read_source(data: bytes) -> Source:
     """Read the bytes of a picture file. Raises UnsuitableError, or one of FILE_ERRORS if they are damaged."""
+    if not data:
+        msg = "the file is empty; restore it from a copy"
+        raise EmptyError(msg)
     try:
         opened = Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
