@@ -136,7 +136,8 @@ def test_ctrl_c_finishes_what_is_at_work(library: Path) -> None:
         finally:
             if run.poll() is None:
                 os.killpg(run.pid, signal.SIGKILL)  # or leaving the block would wait for ever
-    assert (run.returncode, errors) == (130, "")
+    assert run.returncode == 130
+    assert errors == "pico-library: Ctrl-C: finishing the photos at work; press it again to end at once\n"
     assert "Stopped early" in output
     written = sorted(str(path.with_suffix("")) for path in library.glob("*.pico"))
     assert 0 < len(written) < 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from library_samples import (
@@ -160,3 +161,42 @@ def test_real_photos_are_replaced_through_the_real_verifier(library: Path, sampl
     (library / "flowers.jpg").write_bytes((samples / "flowers.jpg").read_bytes())
     assert main(ask("replace", library)) == 0
     assert files_below(library) == ["0.png.pico", "1.png.pico", "flowers.jpg.pico"]
+
+
+@pytest.mark.parametrize("mode", ["replace", "archive"])
+def test_original_in_a_folder_that_may_not_be_written_to_says_so(
+    mode: str, library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root may write to every folder, so the system's two answers are given here."""
+    assert main(ask("beside", library)) == 0
+    unlink = os.unlink
+
+    def refuse_to_remove(path: Any) -> None:
+        if Path(os.fsdecode(path)).parent == library:
+            refuse_access()
+        unlink(path)
+
+    monkeypatch.setattr(os, "access", lambda path, _: Path(os.fsdecode(path)) != library)
+    monkeypatch.setattr(os, "rename", refuse_access)
+    monkeypatch.setattr(os, "unlink", refuse_to_remove)
+    capsys.readouterr()
+    assert main(ask(mode, library)) == 1
+    said = capsys.readouterr().err
+    assert f"(Permission denied); see that its folder {library} may be written to" in said
+    assert "--archive" not in said
+    assert (library / "0.png").exists()
+
+
+def test_original_that_the_trash_does_not_take_can_go_to_an_archive(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "rename", refuse_access)
+    assert main(ask("replace", library)) == 1
+    assert (
+        "cannot be moved to the Trash (Permission denied); use --archive DIR instead"
+        in capsys.readouterr().err
+    )
+
+
+def refuse_access(*_: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

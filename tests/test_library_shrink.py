@@ -286,7 +286,8 @@ def test_broken_file_does_not_end_the_run(library: Path, capsys: pytest.CaptureF
     assert sorted(path.name for path in library.rglob("*.pico")) == ["IMG_1.jpg.pico", "IMG_2.JPG.pico"]
     output = capsys.readouterr()
     assert f"pico-library: {library / 'AAA_cut.jpg'}: image file is truncated" in output.err
-    assert "Failed" in output.out
+    assert f"{library / 'AAB_empty.jpg'}: the file is empty; restore it from a copy" in output.err
+    assert "Failed 2:" in output.out
 
 
 def test_missing_path_is_exit_code_2_and_nothing_is_done(library: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from library_samples import (
@@ -111,6 +112,39 @@ def test_undo_says_what_cannot_come_back(library: Path, capsys: pytest.CaptureFi
     assert "is no longer at" in capsys.readouterr().err
     assert len(list(library.rglob("*.pico"))) == 2, "no .pico file goes before its original is back"
     assert main(["undo", "9"]) == 2
+
+
+def test_undo_tells_in_words_what_the_disk_refuses_and_what_to_do(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", str(library / "0.png")]) == 0
+    assert main(archive(library / "2021")) == 0
+    unlink, opening = Path.unlink, Path.open
+
+    def refuse_to_remove(self: Path, missing_ok: bool = False) -> None:
+        if self.suffix == ".pico":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+        unlink(self, missing_ok)
+
+    def refuse_to_open(self: Path, *how: Any, **more: Any) -> Any:
+        if self.name == "1.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return opening(self, *how, **more)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse_to_remove)
+        patch.setattr(Path, "open", refuse_to_open)
+        assert main(["undo", "1"]) == 1
+        assert main(["undo", "2"]) == 1
+    removal, reading = capsys.readouterr().err.splitlines()
+    assert removal.endswith(
+        "0.png: its original is in its place, but its .pico file cannot be removed (Read-only file system); "
+        "see that its folder may be written to, and run undo again"
+    )
+    assert "1.png: input/output error at " in reading
+    assert reading.endswith("see that its disk is connected and that you may read it, and run undo again")
+    assert main(["undo", "1"]) == 0
 
 
 def test_undo_never_replaces_a_file_that_took_the_name(library: Path) -> None:

@@ -147,6 +147,26 @@ def test_service_that_is_running_is_started_anew_with_new_options(
         assert f"--quality={quality}" in (tmp_path / "bin" / "running").read_text()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="installs for systemd")
+@pytest.mark.parametrize("reached", [True, False])
+def test_uninstall_says_that_the_service_is_stopped_only_if_it_is(
+    reached: bool,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script = "" if reached else 'echo "Failed to connect to bus: No medium found" >&2; exit 1'
+    put_program(tmp_path / "bin", "systemctl", script, monkeypatch)
+    assert main(["watch", "--install", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["watch", "--uninstall"]) == 0
+    assert not service_for(()).file.exists()
+    said = capsys.readouterr()
+    assert ("Stopped the service and removed" in said.out) == reached
+    assert ("Failed to connect to bus: No medium found); if it runs, it goes on until" in said.err) != reached
+
+
 def test_agent_that_is_running_is_started_anew_with_new_options(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pico_codec import origin
-from pico_codec.source import Source, UnsuitableError, read_source
+from pico_codec.source import EmptyError, Source, UnsuitableError, read_source
 from pico_core import PicoFile
 from pico_core.errors import PicoError
 from pico_library import extras
@@ -71,6 +71,9 @@ class Expected:
         """What an original of these bytes holds. Raises CheckError and FILE_ERRORS."""
         try:
             source = read_source(content)
+        except EmptyError as error:
+            msg = "the original is empty; keep the .pico file"
+            raise CheckError(msg) from error
         except UnsuitableError as error:
             msg = f"the original cannot be read again ({error.reason}); see that nothing else changes it"
             raise CheckError(msg) from error

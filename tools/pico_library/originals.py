@@ -43,7 +43,8 @@ def to_trash(path: Path) -> Path | None:
     try:
         send2trash(str(path))
     except OSError as error:
-        msg = f"cannot be moved to the Trash ({error.strerror or error}); use --archive DIR instead"
+        what_to_do = _what_to_do(path, "use --archive DIR instead")
+        msg = f"cannot be moved to the Trash ({error.strerror or error}); {what_to_do}"
         raise OriginalError(msg) from error
     sync_folder(path.parent)
     return find_in_trash(path, Identity.of(status))
@@ -84,12 +85,17 @@ def to_archive(path: Path, archived: Path) -> Path:
         archived.parent.mkdir(parents=True, exist_ok=True)
         _move(path, archived)
     except OSError as error:
-        msg = (
-            f"its original cannot be moved to {archived} ({error.strerror or error}) and stays; "
-            "choose another folder with --archive"
-        )
+        what_to_do = _what_to_do(path, "it stays; choose another folder with --archive")
+        msg = f"its original cannot be moved to {archived} ({error.strerror or error}); {what_to_do}"
         raise OriginalError(msg) from error
     return archived
+
+
+def _what_to_do(path: Path, otherwise: str) -> str:
+    """What helps a file that could not leave: from a folder that may not be written to, nothing else does."""
+    if os.access(path.parent, os.W_OK | os.X_OK):
+        return otherwise
+    return f"see that its folder {path.parent} may be written to"
 
 
 def delete(path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -39,6 +39,7 @@ class Session:
     """A run at work. It is given a number by the journal when the first photo is processed."""
 
     leave_undone = False  # whether photos that are as `undo` left them are none to process
+    on_interrupt: Callable[[], object] | None = None  # called before the photos at work are waited for
 
     def __init__(self, settings: Settings, journal: Journal, verifier: Verifier) -> None:
         self.settings = settings
@@ -80,10 +81,10 @@ class Session:
         pipeline = self._pipeline(plan)
         waiting = iter(plan.photos)
         with ThreadPoolExecutor(max(1, jobs), "photo") as pool:
-            at_work: set[Future[Result]] = {
-                pool.submit(pipeline.process, photo) for photo in _take(waiting, 1)
-            }
             try:
+                at_work: set[Future[Result]] = {
+                    pool.submit(pipeline.process, photo) for photo in _take(waiting, 1)
+                }
                 while at_work:
                     done, at_work = wait(at_work, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -95,9 +96,15 @@ class Session:
                         waiting, self._state = iter(()), "interrupted"
                     for photo in _take(waiting, jobs - len(at_work)):
                         at_work.add(pool.submit(pipeline.process, photo))
-            except BaseException:
+            except BaseException as error:
                 self._state = "interrupted"
+                self._tell_of(error)
                 raise
+
+    def _tell_of(self, error: BaseException) -> None:
+        # Where the caller was at work when Ctrl-C came, this generator is closed.
+        if self.on_interrupt is not None and isinstance(error, KeyboardInterrupt | GeneratorExit):
+            self.on_interrupt()
 
     def stop(self) -> None:
         """Let the photos at work be finished, and begin no more. May be called from another thread."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pico_codec.cli import explain
 from pico_codec.files import remove_leftovers, sync_folder
 from pico_library import originals
 from pico_library.faults import Step, reach
@@ -36,8 +37,10 @@ def undo(journal: Journal, run: int) -> Iterator[Undone]:
             continue  # the run failed before it had read the photo, and did nothing with it
         try:
             yield _undo_one(journal, record)
-        except (OriginalError, OSError) as error:
+        except OriginalError as error:
             yield Undone(record, problem=str(error))
+        except OSError as error:
+            yield Undone(record, problem=_in_words(error))
 
 
 def _undo_one(journal: Journal, record: Record) -> Undone:
@@ -53,6 +56,11 @@ def _undo_one(journal: Journal, record: Record) -> Undone:
         _remove_pico(record)
     journal.record(replace(record.with_original(Original.KEPT), outcome=Outcome.UNDONE))
     return Undone(record, back)
+
+
+def _in_words(error: OSError) -> str:
+    where = "" if error.filename is None else f" at {os.fsdecode(error.filename)}"
+    return f"{explain(error)}{where}; see that its disk is connected and that you may read it, and run undo again"
 
 
 def _bring_back(record: Record) -> None:
@@ -136,6 +144,14 @@ def _was_written_by(journal: Journal, record: Record) -> bool:
 
 def _remove_pico(record: Record) -> None:
     target = record.target
-    if target is not None and target.is_file() and originals.digest_of(target) == record.target_digest:
+    if target is None or not target.is_file() or originals.digest_of(target) != record.target_digest:
+        return
+    try:
         target.unlink()
-        sync_folder(target.parent)
+    except OSError as error:
+        msg = (
+            f"its original is in its place, but its .pico file cannot be removed ({error.strerror or error}); "
+            "see that its folder may be written to, and run undo again"
+        )
+        raise OriginalError(msg) from error
+    sync_folder(target.parent)

@@ -76,8 +76,9 @@ class ClusterSession(Session):
         try:
             with _ctrl_c_calls(self._engine.interrupt):
                 yield from self._engine.results(self._until_stopped(plan.photos))
-        except BaseException:
+        except BaseException as error:
             self._state = "interrupted"
+            self._tell_of(error)
             raise
 
     def _until_stopped(self, photos: Sequence[Photo]) -> Iterator[Photo]:

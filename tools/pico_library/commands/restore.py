@@ -8,7 +8,7 @@ from pathlib import Path
 from pico_codec.cli import explain
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of
-from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
+from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.given import exists
 
 DESCRIPTION = """Write the picture of every .pico file again, as JPEG, PNG or WebP, with all its metadata, its date and
@@ -27,32 +27,43 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and say what could not be."""
-    from pico_library.restore import find, name_of, restore
+    from pico_library.walk import Walk
 
     for path in arguments.paths:
         if not exists(path):
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     done = failed = 0
-    closed: list[OSError] = []
-    for pico, base in find(arguments.paths, closed.append):
-        folder = pico.parent
-        if arguments.output is not None:
-            folder = arguments.output.resolve() / pico.parent.relative_to(base)
-        try:
-            restored = restore(pico, folder / name_of(pico, arguments.format))
-        except FILE_ERRORS as error:
-            failed += 1
-            complain(pico, explain(error))
-        else:
-            done += 1
-            if restored.lost:
-                hint = "; choose --format png or webp to keep XMP" if "XMP" in restored.lost else ""
-                complain(restored.target, f"note: this format cannot carry {', '.join(restored.lost)}{hint}")
-    for unlisted in closed:
-        complain(unlisted.filename, f"cannot be looked into ({unlisted.strerror}); see that you may read it")
-    failed += len(closed)
-    print(f"Restored {plural(done, 'picture')}." + (f" Failed: {failed:,}, see above." if failed else ""))
+    with Walk(arguments.paths) as walk:
+        for pico, base in walk:
+            if _is_restored(pico, base, arguments):
+                done += 1
+            else:
+                failed += 1
+    walk.tell()
+    failed += len(walk.closed)
+    failures = f" Failed: {failed:,}, see above." if failed else ""
+    print(f"Restored {plural(done, 'picture')}.{failures}{walk.ending}")
+    if walk.interrupted:
+        return INTERRUPTED
     if failed:
         return FAILED
     return FINE if done else NOTHING
+
+
+def _is_restored(pico: Path, base: Path, arguments: argparse.Namespace) -> bool:
+    """Restore a picture, and say what stays behind or why it failed."""
+    from pico_library.restore import name_of, restore
+
+    folder = pico.parent
+    if arguments.output is not None:
+        folder = arguments.output.resolve() / pico.parent.relative_to(base)
+    try:
+        restored = restore(pico, folder / name_of(pico, arguments.format))
+    except FILE_ERRORS as error:
+        complain(pico, explain(error))
+        return False
+    if restored.lost:
+        hint = "; choose --format png or webp to keep XMP" if "XMP" in restored.lost else ""
+        complain(restored.target, f"note: this format cannot carry {', '.join(restored.lost)}{hint}")
+    return True

@@ -8,7 +8,7 @@ from pathlib import Path
 from pico_codec.source import FILE_ERRORS
 from pico_library import places
 from pico_library.arguments import path_of
-from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, plural
+from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.given import exists
 
 DESCRIPTION = """Check .pico files: every checksum, that every tile decodes and, where the journal knows a file, that
@@ -28,17 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, and name what is wrong."""
     from pico_codec.cli import explain
     from pico_library.journal import Journal
-    from pico_library.restore import find
     from pico_library.verifier import Verifier
+    from pico_library.walk import Walk
 
     for path in [*arguments.paths, *([arguments.against] if arguments.against else [])]:
         if not exists(path):
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     fine = wrong = 0
-    closed: list[OSError] = []
-    with Journal(places.journal_file()) as journal, Verifier() as verifier:
-        for pico, base in find(arguments.paths, closed.append):
+    walk = Walk(arguments.paths)
+    with Journal(places.journal_file()) as journal, Verifier() as verifier, walk:
+        for pico, base in walk:
             try:
                 problem = _problem(pico, base, arguments.against, journal, verifier)
             except FILE_ERRORS as error:
@@ -48,12 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 wrong += 1
                 complain(pico, problem)
-    for unlisted in closed:
-        complain(unlisted.filename, f"cannot be looked into ({unlisted.strerror}); see that you may read it")
+    walk.tell()
     wrongs = f" {wrong:,} NOT: see above." if wrong else ""
-    unseen = f" {plural(len(closed), 'folder')} NOT looked into: see above." if closed else ""
-    print(f"{plural(fine, '.pico file')} fine.{wrongs}{unseen}")
-    if wrong or closed:
+    unseen = f" {plural(len(walk.closed), 'folder')} NOT looked into: see above." if walk.closed else ""
+    print(f"{plural(fine, '.pico file')} fine.{wrongs}{unseen}{walk.ending}")
+    if walk.interrupted:
+        return INTERRUPTED
+    if wrong or walk.closed:
         return FAILED
     return FINE if fine else NOTHING
 

@@ -146,15 +146,22 @@ def _install(arguments: argparse.Namespace) -> int:
 
 
 def _uninstall() -> int:
-    from pico_library.watch.service import service_for
+    from pico_library.watch.service import ServiceError, service_for
 
     service = service_for(())
-    if not service.uninstall():
+    if not service.file.exists():
         print(f"There is no {service.file}; nothing to remove.")
         return NOTHING
-    print(
-        f"Stopped the service and removed {service.file}. Photos, .pico files and the journal are as they were."
-    )
+    done = "Stopped the service and removed"
+    try:
+        service.end()
+    except ServiceError as error:
+        done = "Removed"
+        complain(
+            "watch", f"the service cannot be stopped ({error}); if it runs, it goes on until you log out"
+        )
+    service.remove()
+    print(f"{done} {service.file}. Photos, .pico files and the journal are as they were.")
     return FINE
 
 

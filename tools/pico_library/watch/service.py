@@ -59,13 +59,12 @@ class Service:
             raise ServiceError(msg) from error
         return replaced
 
-    def uninstall(self) -> bool:
-        """Stop the service and remove its file; return whether there was one. Raises ServiceError."""
-        if not self.file.exists():
-            return False
-        # Not running, or no desktop session to ask: then there is nothing to stop.
-        with contextlib.suppress(ServiceError):
-            _run(self.stop)
+    def end(self) -> None:
+        """Have the system stop the service. Raises ServiceError, also if nobody answers; some do if it does not run."""
+        _run(self.stop)
+
+    def remove(self) -> None:
+        """Remove the service's file, so that it starts no more. Raises ServiceError."""
         try:
             self.file.unlink()
             link = self.file.parent / "default.target.wants" / self.file.name
@@ -73,7 +72,6 @@ class Service:
         except OSError as error:
             msg = f"{self.file}: cannot be removed ({error.strerror}); see that the folder is yours"
             raise ServiceError(msg) from error
-        return True
 
     def begin(self) -> None:
         """Have the system start the service, anew if it is running, and with every login. Raises ServiceError."""

@@ -1,0 +1,90 @@
+"""The .pico files that a command works off one by one: how far it is, and how Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from pico_library.console import complain, plural
+from pico_library.restore import find
+
+_SHAPE = "{percentage:3.0f} % |{bar:24}| {n_fmt} of {total_fmt} .pico files, {remaining} left"
+
+
+class Walk:
+    """The .pico files among some paths and below them, each with the path that it belongs to; see `restore.find`.
+
+    While they are gone through, a terminal shows how far it is. As a context, it lets the first Ctrl-C come between two
+    files, and has the second end the context; `interrupted` tells of either. `closed` has the folders that could not be
+    listed; `left` counts the files that are not done.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.closed: list[OSError] = []
+        self.interrupted = False
+        self.left = 0
+        self._paths = paths
+        self._hears = False
+
+    def __enter__(self) -> Self:
+        raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        self._hears = raises and threading.current_thread() is threading.main_thread()
+        if self._hears:
+            signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if self._hears:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not isinstance(error, KeyboardInterrupt):
+            return False
+        self.interrupted = True
+        return True
+
+    def __iter__(self) -> Iterator[tuple[Path, Path]]:
+        files = []
+        for one in find(self._paths, self.closed.append):
+            if self.interrupted:
+                return
+            files.append(one)
+        self.left = len(files)
+        with tqdm(
+            total=len(files), bar_format=_SHAPE, disable=None, leave=False, dynamic_ncols=True
+        ) as progress:
+            for one in files:
+                if self.interrupted:
+                    return
+                yield one
+                self.left -= 1
+                progress.update()
+            progress.refresh()  # the last may have followed each other faster than the line is drawn
+
+    def tell(self) -> None:
+        """Name the folders that could not be listed."""
+        for unlisted in self.closed:
+            complain(
+                unlisted.filename, f"cannot be looked into ({unlisted.strerror}); see that you may read it"
+            )
+
+    @property
+    def ending(self) -> str:
+        """What is to be said of an early end behind the summary."""
+        if not self.interrupted:
+            return ""
+        left = f"; {plural(self.left, '.pico file')} left" if self.left else ""
+        return f" Stopped early{left}."
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with contextlib.suppress(RuntimeError):  # another line is just being written
+            complain("Ctrl-C", "finishing the file at work; press it again to end at once")
