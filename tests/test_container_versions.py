@@ -52,7 +52,7 @@ def test_spoiling_nothing_changes_nothing() -> None:
         (b"\0" * 4 + b"fty!", "the file does not begin as a .pico file does"),
     ],
 )
-def test_another_kind_of_file_is_refused_in_words(start: bytes, message: str) -> None:
+def test_another_kind_of_file_is_refused(start: bytes, message: str) -> None:
     refuses(NotPicoError, message, start + bytes(100))
 
 

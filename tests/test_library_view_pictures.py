@@ -141,7 +141,7 @@ def test_damaged_files_give_messages_and_the_server_lives(viewer: Viewer) -> Non
         ("tile.pico", "checksum"),
         ("headers.pico", "checksum"),
         ("cut.pico", "needed up to byte"),
-        ("other.pico", "no .pico file"),
+        ("other.pico", "does not begin as a .pico file does"),
     ]:
         answer = ask(viewer, f"picture/{found[name]['id']}")
         assert answer.status == 422, name
