@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pico_bench import precision
 from pico_bench.measure import MOZJPEG, PILLOW_OPTIONS
 from pico_bench.picture import mosaic
 from pico_bench.speed import NEEDED, PARTS, as_text, codecs_of, main
@@ -168,3 +169,12 @@ def test_mosaic_of_no_photographs_says_what_to_do(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "not-a-photo.png")
     with pytest.raises(FileNotFoundError, match="--image"):
         mosaic(1, tmp_path)
+
+
+def test_precision_is_measured_on_walls_and_a_photograph(
+    samples: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert precision.main(["--picture", str(samples / "lake.jpg"), "--rounds", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * (len(precision.BRIGHTNESSES) + 1)
+    assert lines[-1].startswith("lake.jpg, bfloat16: mean error ")
