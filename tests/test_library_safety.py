@@ -262,17 +262,23 @@ def test_place_of_the_journal_without_room_or_access_is_named(
     assert fingerprint(library) == before
 
 
-def test_interrupted_run_finishes_the_photo_at_work(library: Path) -> None:
+def interrupted(mode: str, library: Path, sign: str) -> str:
+    """What a run over thirty pictures prints that gets Ctrl-C as soon as there is a file of a pattern."""
     for number in range(2, 30):
         drawing(library / f"{number:02}.png", number)
-    with subprocess.Popen(command(*ask("delete", library)), stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(command(*ask(mode, library)), stdout=subprocess.PIPE, text=True) as run:
         deadline = time.monotonic() + 60
-        while not list(library.glob("*.pico")):
-            assert time.monotonic() < deadline, "the run never saved a photo"
+        while not list(library.glob(sign)):
+            assert time.monotonic() < deadline, f"the run never made a file {sign}"
             time.sleep(0.005)
         run.send_signal(signal.SIGINT)
         output = run.communicate()[0]
     assert run.returncode == 130
+    return output
+
+
+def test_interrupted_run_finishes_the_photo_at_work(library: Path) -> None:
+    output = interrupted("delete", library, "*.pico")
     assert "Stopped early" in output
     assert not list(library.rglob("*.pico-part"))
     for number in range(30):
@@ -281,18 +287,9 @@ def test_interrupted_run_finishes_the_photo_at_work(library: Path) -> None:
 
 
 def test_interrupted_run_tells_of_the_photo_that_was_at_work(library: Path) -> None:
-    for number in range(2, 30):
-        drawing(library / f"{number:02}.png", number)
-    with subprocess.Popen(command(*ask("archive", library)), stdout=subprocess.PIPE, text=True) as run:
-        deadline = time.monotonic() + 60
-        while not list(library.glob("*.pico-part")):
-            assert time.monotonic() < deadline, "the run never began with a photo"
-            time.sleep(0.005)
-        run.send_signal(signal.SIGINT)
-        output = run.communicate()[0]
-    assert run.returncode == 130
+    output = interrupted("archive", library, "*.pico")
     gone = [path.stem for path in library.glob("*.pico")]
-    assert gone, "the photo at work is finished"
+    assert gone, output
     assert all(f"{name} " in output for name in gone), output
     assert f"{len(gone)} original" in output, output
     assert "Every original is as it was" not in output
