@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from library_samples import command, drawing, fingerprint
 from pico_library import originals, walk
 from pico_library.checking import Checked, check_whole
 from pico_library.cli import main
+from pico_library.interrupts import held_back
 from pico_library.originals import give_name
 from pico_library.restore import find
 from pico_library.verifier import Verifier
@@ -156,6 +158,42 @@ def test_second_ctrl_c_ends_shrink_at_once_and_the_next_run_clears_up(library: P
     assert main(["shrink", str(library)]) == 0
     assert fingerprint(library) == before
     assert len(list(library.glob("*.pico"))) == 3
+
+
+def test_ctrl_c_while_a_photo_is_begun_waits_for_that_photo(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("photo"):
+            press_ctrl_c()
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    assert main(["shrink", str(library)]) == 130
+    told = capsys.readouterr()
+    assert told.err == FINISHING
+    assert "0.png" in told.out
+    assert [path.name for path in library.glob("*.pico*")] == ["0.png.pico"]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_held_back_ctrl_c_comes_after_all_steps(raises: bool) -> None:
+    steps = []
+    heard: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if not raises:
+        signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt) if raises else contextlib.nullcontext():
+            with held_back():
+                press_ctrl_c()
+                steps.append(len(heard))
+            steps.append(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert steps == ([0] if raises else [1, 2]), "another's handler is called at once"
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from pico_codec.files import remove_leftovers
 from pico_core.errors import PicoError
-from pico_library import places
+from pico_library import interrupts, places
 from pico_library.journal import Journal
 from pico_library.pipeline import Pipeline, Result
 from pico_library.plan import Plan, finish_interrupted, make_plan
@@ -81,10 +81,14 @@ class Session:
         pipeline = self._pipeline(plan)
         waiting = iter(plan.photos)
         with ThreadPoolExecutor(max(1, jobs), "photo") as pool:
+
+            def begin(count: int) -> set[Future[Result]]:
+                # Interrupted here, the pool would not know the thread that it has just started, nor wait for it.
+                with interrupts.held_back():
+                    return {pool.submit(pipeline.process, photo) for photo in _take(waiting, count)}
+
             try:
-                at_work: set[Future[Result]] = {
-                    pool.submit(pipeline.process, photo) for photo in _take(waiting, 1)
-                }
+                at_work = begin(1)
                 while at_work:
                     done, at_work = wait(at_work, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -94,8 +98,7 @@ class Session:
                             waiting = iter(())
                     if self._stopping.is_set():
                         waiting, self._state = iter(()), "interrupted"
-                    for photo in _take(waiting, jobs - len(at_work)):
-                        at_work.add(pool.submit(pipeline.process, photo))
+                    at_work |= begin(jobs - len(at_work))
             except BaseException as error:
                 self._state = "interrupted"
                 self._tell_of(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -12,6 +11,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from pico_library import interrupts
 from pico_library.console import complain, plural
 from pico_library.restore import find
 
@@ -34,8 +34,7 @@ class Walk:
         self._hears = False
 
     def __enter__(self) -> Self:
-        raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        self._hears = raises and threading.current_thread() is threading.main_thread()
+        self._hears = interrupts.raises_here()
         if self._hears:
             signal.signal(signal.SIGINT, self._interrupt)
         return self

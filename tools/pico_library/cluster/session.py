@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from pico_library import places
+from pico_library import interrupts, places
 from pico_library.cluster import agreement, connection
 from pico_library.cluster.engine import Engine
 from pico_library.cluster.listing import look
@@ -124,8 +123,7 @@ def _ctrl_c_calls(interrupt: Callable[[], None]) -> Iterator[None]:
 
     A photo that a worker has published must be taken down by this side, or the journal does not know it.
     """
-    raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not raises or threading.current_thread() is not threading.main_thread():
+    if not interrupts.raises_here():
         yield
         return
     signal.signal(signal.SIGINT, lambda _number, _frame: interrupt())
