@@ -108,9 +108,8 @@ def test_another_process_reads_the_same_symbols_without_torch(
 def test_symbols_survive_torch_compile(
     codec: LearnedCodec, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "pico_core.networks.inference._HAS_ONEDNN", False
-    )  # the compiler does not know its call
+    # the compiler does not know oneDNN's call
+    monkeypatch.setattr("pico_core.networks.inference._ONEDNN", frozenset())
     networks = copy.copy(codec.networks("float32"))
     vars(networks)["_encode"] = torch.compile(networks._encode)
     symbols, z = networks.analyse(photo[None, :128, :128], LEVEL)

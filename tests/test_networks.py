@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pico_core.codec import LearnedCodec
+from pico_core.networks import inference
 from pico_core.networks.folding import fold
 from pico_core.networks.inference import Networks
 from pico_core.networks.layers import haar_down, haar_up, join_cells, split_cells
@@ -74,6 +75,19 @@ def test_bfloat16_stays_close_to_float32(codec: LearnedCodec, photo: NDArray[np.
     symbols, z = exact.analyse(pixels, 4.0)
     difference = exact.synthesise(symbols, z, 4.0).astype(int) - rounded.synthesise(symbols, z, 4.0)
     assert np.abs(difference).mean() < 1.0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_networks_run_in_either_precision_where_onednn_multiplies_neither(
+    codec: LearnedCodec, photo: NDArray[np.uint8], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks, pixels = codec.networks(precision), photo[None, :128, :128]
+    usual = networks.analyse(pixels, 4.0)
+    expected = networks.synthesise(*usual, 4.0).astype(int)
+    monkeypatch.setattr(inference, "_ONEDNN", frozenset())
+    found = networks.analyse(pixels, 4.0)
+    assert np.abs(found[0] - usual[0]).mean() < 0.01, "but for rounding at halves, the same symbols"
+    assert np.abs(networks.synthesise(*usual, 4.0) - expected).mean() < 0.1
 
 
 @pytest.mark.parametrize("brightness", [30, 150, 200, 230])

@@ -22,7 +22,6 @@ from .layers import LEAK, join_cells, split_cells
 from .model import LOG_STEP_LIMIT
 
 SYMBOL_LIMIT = 32_767
-_HAS_ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 def best_precision() -> str:
@@ -36,6 +35,17 @@ def _has_native_bfloat16() -> bool:
     return any(bool(getattr(torch.cpu, probe, lambda: False)()) for probe in probes)
 
 
+def _precisions_of_onednn() -> frozenset[torch.dtype]:
+    """What oneDNN multiplies on this CPU: it refuses bfloat16 where there is neither AVX-512 nor its like."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return frozenset()
+    has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return frozenset({torch.float32, torch.bfloat16} if has_bfloat16 else {torch.float32})
+
+
+_ONEDNN = _precisions_of_onednn()
+
+
 @dataclass(frozen=True)
 class _Conv:
     """A convolution in the precision of its weight, in memory order; kernel 1, or 2 with stride 2."""
@@ -46,7 +56,7 @@ class _Conv:
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.to(self.weight.dtype)
-        if _HAS_ONEDNN:
+        if self.weight.dtype in _ONEDNN:
             # conv2d would hand single-threaded 1x1 convolutions in float32 to another library, which was
             # measured at less than half the speed of this one (python -m pico_bench.convolutions).
             stride = (self.stride, self.stride)

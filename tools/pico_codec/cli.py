@@ -116,7 +116,7 @@ def _add_precision(command: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "float32", "bfloat16"),
         default="auto",
-        help="of the networks (default auto: bfloat16 where the processor has it)",
+        help="of the networks (default auto: bfloat16 where the processor has it; elsewhere it is slow)",
     )
 
 
