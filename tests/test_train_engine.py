@@ -21,10 +21,11 @@ from training_runs import ARCHITECTURE, make_pack, mse_config, one_thread, same,
 
 from pico_core.errors import OptionError
 from pico_core.networks.model import PicoModel
-from pico_train import checkpoint, engine
+from pico_train import checkpoint, engine, hardware
 from pico_train.cli import main
 from pico_train.config import BUNDLED, Config, Optimiser, Schedule, differences, from_dict, read
 from pico_train.engine import Limits, Trainer, TrainingError, train
+from pico_train.hardware import precision_of
 from pico_train.optimiser import MuonAdam, orthogonalise, rate_factor
 from pico_train.processes import Team, run_team, team_size
 from pico_train.run_log import read_log
@@ -377,3 +378,18 @@ def test_processes_share_out_the_matrices_of_a_step() -> None:
     assert [bool(part.any()) for part in second] == [False, True, False, True]
     for whole, *parts in zip(alone, first, second, strict=True):
         assert torch.allclose(whole, parts[0] + parts[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("fast", ["bfloat16", "float32"])
+def test_precision_is_what_the_machine_is_fast_in(fast: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "best_precision", lambda: fast)
+    chosen = {
+        name: [
+            precision_of(from_dict({"engine": {"precision": name}}), torch.device(d)) for d in ("cpu", "cuda")
+        ]
+        for name in ("auto", "bfloat16", "float32")
+    }
+    assert chosen["auto"] == [getattr(torch, fast), torch.bfloat16]
+    assert [set(chosen[name]) for name in ("bfloat16", "float32")] == [{torch.bfloat16}, {torch.float32}]
+    with pytest.raises(OptionError, match="float16"):
+        from_dict({"engine": {"precision": "float16"}})

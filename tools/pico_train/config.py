@@ -17,6 +17,7 @@ from pico_core.errors import OptionError
 BUNDLED = Path(__file__).parent / "configs"
 PHASES = ("mse", "perceptual")
 STARTS = ("principal", "random")
+PRECISIONS = ("auto", "bfloat16", "float32")
 LEAST_LPIPS_SIDE = 17  # pixels; the pooling of LPIPS-Squeeze leaves nothing of less
 
 
@@ -120,7 +121,8 @@ class Schedule:
 class Engine:
     """How the arithmetic is run; none of it changes what is computed but for rounding."""
 
-    precision: str = "bfloat16"  # of the trunk: bfloat16 or float32; the rate path is always float32
+    # Of the trunk and of Muon's iteration; the rate path is always float32. auto: bfloat16 where it is fast.
+    precision: str = "auto"  # auto, bfloat16 or float32
     compile: bool = False
     device: str = "auto"  # auto, cpu or cuda
     processes: int = 0  # on CPUs, each with one thread; 0: one for each core
@@ -176,6 +178,8 @@ class Config:
         _require(0 < low < high, f"rate: lambda_low {low} must be positive and below lambda_high {high}")
         known = len(self.rate.init_lambda) in (0, 2)
         _require(known, "rate.init_lambda must be two numbers, the lowest lambda and the highest")
+        precision = self.engine.precision
+        _require(precision in PRECISIONS, f"engine.precision is {precision!r}; say {', '.join(PRECISIONS)}")
         exact = self.rate.scale_arithmetic in ("float", "integer")
         _require(exact, f"rate.scale_arithmetic is {self.rate.scale_arithmetic!r}; say float or integer")
         if self.phase == "mse":

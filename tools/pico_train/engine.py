@@ -25,7 +25,7 @@ from pico_core.networks.model import PicoModel
 from . import checkpoint
 from .config import Config, differences
 from .discriminator import Discriminator, discriminator_loss
-from .hardware import describe, device_of, place
+from .hardware import describe, device_of, place, precision_of
 from .integer_training import IntegerScaleDecoder
 from .objective import Adversary, Objective, Terms, autocast
 from .optimiser import AveragedWeights, MuonAdam, rate_factor
@@ -68,7 +68,8 @@ class Trainer:
             self.discriminator = place(Discriminator(config.gan.width), self.device)
             rate, betas = config.gan.learning_rate, (0.5, 0.9)
             self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters(), rate, betas)
-        self.optimiser = MuonAdam(self.model.named_parameters(), config.optimiser, team)
+        precision = precision_of(config, self.device)
+        self.optimiser = MuonAdam(self.model.named_parameters(), config.optimiser, team, precision)
         self.ema = AveragedWeights(self.model, config.optimiser.ema)
         self.step = self.skipped = self._skipped_in_a_row = 0
         self.seconds = 0.0

@@ -20,7 +20,7 @@ from pico_core.tiling import OVERLAP
 
 from .config import LEAST_LPIPS_SIDE, Config, PosedTerm, Term
 from .discriminator import PATCH, Discriminator, codec_loss
-from .hardware import place
+from .hardware import place, precision_of
 from .losses import (
     GridArtifactLoss,
     LpipsLoss,
@@ -38,7 +38,8 @@ Terms = dict[str, Tensor]
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[None]:
     """Mixed precision as the config wants it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.engine.precision == "bfloat16")
+    mixed = precision_of(config, device) == torch.bfloat16
+    return torch.autocast(device.type, torch.bfloat16, enabled=mixed)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,11 @@ class MuonAdam(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, named: Iterable[tuple[str, nn.Parameter]], settings: Optimiser, team: Team | None = None
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        settings: Optimiser,
+        team: Team | None = None,
+        precision: torch.dtype = torch.float32,
     ):
         matrices: list[Tensor] = []
         others: list[Tensor] = []
@@ -61,6 +65,7 @@ class MuonAdam(torch.optim.Optimizer):
         super().__init__(groups, {})
         self._rates = [rate for _, p, rate in rates if p]
         self._team = team or Team()
+        self._precision = precision  # of Muon's iteration, which bfloat16 is enough for
 
     def set_factor(self, factor: float) -> None:
         """Set the learning rates to `factor` times those of the config."""
@@ -84,7 +89,10 @@ class MuonAdam(torch.optim.Optimizer):
         by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for p, update in zip(parameters, torch._foreach_lerp(gradients, momenta, _MOMENTUM), strict=True):
             by_shape[tuple(update.flatten(1).shape)].append((p, update.flatten(1)))
-        stacks = [torch.stack([update for _, update in members]).bfloat16() for members in by_shape.values()]
+        stacks = [
+            torch.stack([update for _, update in members]).to(self._precision)
+            for members in by_shape.values()
+        ]
         for members, updates in zip(by_shape.values(), self._orthogonalised(stacks), strict=True):
             rows, columns = updates.shape[1:]
             gain = max(1.0, rows / columns) ** 0.5
