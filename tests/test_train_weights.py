@@ -27,7 +27,7 @@ from pico_core.errors import OptionError
 from pico_core.networks.alternatives import CONTEXTS, RESAMPLINGS
 from pico_core.networks.folding import fold
 from pico_core.networks.inference import Networks
-from pico_core.networks.layers import Block, ConvScale, Crossing
+from pico_core.networks.layers import Block, ConvScale, Transition
 from pico_core.networks.model import Architecture, PicoModel
 from pico_core.scale_path import LOG_SCALE_LOW, LOG_SCALE_SPACING, Z_LIMIT, ScalePath
 from pico_train import evaluate
@@ -159,7 +159,7 @@ def test_mixed_precision_rounds_nothing_between_the_residuals() -> None:
             )
     with torch.autocast("cpu", torch.bfloat16):
         model.decoder(torch.randn(1, FIRST.latent, 4, 4), torch.tensor([2.5]))
-    assert found == {Crossing: {torch.float32}, Block: {torch.float32}, ConvScale: {torch.bfloat16}}
+    assert found == {Transition: {torch.float32}, Block: {torch.float32}, ConvScale: {torch.bfloat16}}
 
 
 def test_unknown_alternatives_are_refused() -> None:

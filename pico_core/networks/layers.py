@@ -74,7 +74,7 @@ def in_float32(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return function(x.float())
 
 
-class Crossing(ConvScale):
+class Transition(ConvScale):
     """Convolution from one stage to the next, in float32 also under autocast, as in inference."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import OptionError
 from .alternatives import CONTEXTS, RESAMPLINGS, downsampler, upsampler
-from .layers import LEAK, Block, ConvScale, Crossing, LevelGain, chain, in_float32
+from .layers import LEAK, Block, ConvScale, LevelGain, Transition, chain, in_float32
 
 LOG_STEP_LIMIT = 3.0  # |log step| is clamped to this
 LOG_SCALE_LIMIT = 5.0  # |log scale| is clamped to this
@@ -72,17 +72,19 @@ class Encoder(nn.Module):
         super().__init__()
         scaled, kind = a.stage_scales, a.resampling
         self.to8 = nn.Sequential(*[downsampler(kind, channels) for channels in (3, 12, 48)])
-        self.stage8 = nn.Sequential(Crossing(192, a.wide), chain(a.wide, a.encoder_blocks[0], scaled))
+        self.stage8 = nn.Sequential(Transition(192, a.wide), chain(a.wide, a.encoder_blocks[0], scaled))
         self.to16 = downsampler(kind, a.wide)
-        self.stage16 = nn.Sequential(Crossing(4 * a.wide, a.deep), chain(a.deep, a.encoder_blocks[1], scaled))
-        self.to_latent = Crossing(a.deep, a.latent)
+        self.stage16 = nn.Sequential(
+            Transition(4 * a.wide, a.deep), chain(a.deep, a.encoder_blocks[1], scaled)
+        )
+        self.to_latent = Transition(a.deep, a.latent)
         self.to32 = downsampler(kind, a.deep)
-        self.stage32 = nn.Sequential(Crossing(4 * a.deep, a.hyper_width), chain(a.hyper_width, 2, scaled))
+        self.stage32 = nn.Sequential(Transition(4 * a.deep, a.hyper_width), chain(a.hyper_width, 2, scaled))
         self.to64 = downsampler(kind, a.hyper_width)
         self.stage64 = nn.Sequential(
-            Crossing(4 * a.hyper_width, a.hyper_width),
+            Transition(4 * a.hyper_width, a.hyper_width),
             chain(a.hyper_width, 1, scaled),
-            Crossing(a.hyper_width, a.hyper),
+            Transition(a.hyper_width, a.hyper),
         )
         self.gain8 = LevelGain(a.wide, a.levels)
         self.gain_latent = LevelGain(a.latent, a.levels)
@@ -125,10 +127,10 @@ class ContextDecoder(nn.Module):
         super().__init__()
         width, scaled = a.hyper_width, a.stage_scales
         self.stage64 = nn.Sequential(
-            Crossing(a.hyper, width), chain(width, 1, scaled), Crossing(width, 4 * width)
+            Transition(a.hyper, width), chain(width, 1, scaled), Transition(width, 4 * width)
         )
         self.up32 = upsampler(a.resampling, width)
-        self.stage32 = nn.Sequential(chain(width, 2, scaled), Crossing(width, a.prior))
+        self.stage32 = nn.Sequential(chain(width, 2, scaled), Transition(width, a.prior))
 
     def forward(self, z: Tensor) -> Tensor:
         """Z (N,hyper,H,W) of integers -> prior (N,prior,2H,2W)."""
@@ -146,9 +148,9 @@ class ContextModel(nn.Module):
         self.learned_step = a.learned_step
         self.steps = nn.ModuleList(
             nn.Sequential(
-                Crossing(a.prior + k * part, a.prior),
+                Transition(a.prior + k * part, a.prior),
                 chain(a.prior, 1),
-                Crossing(a.prior, 2 * part),
+                Transition(a.prior, 2 * part),
             )
             for k in range(passes)
         )
@@ -171,10 +173,12 @@ class Decoder(nn.Module):
         scaled, kind = a.stage_scales, a.resampling
         self.gain_latent = LevelGain(a.latent, a.levels)
         self.gain8 = LevelGain(a.wide, a.levels)
-        self.from_latent = Crossing(a.latent, a.deep)
-        self.stage16 = nn.Sequential(chain(a.deep, a.decoder_blocks[0], scaled), Crossing(a.deep, 4 * a.wide))
+        self.from_latent = Transition(a.latent, a.deep)
+        self.stage16 = nn.Sequential(
+            chain(a.deep, a.decoder_blocks[0], scaled), Transition(a.deep, 4 * a.wide)
+        )
         self.up8 = upsampler(kind, a.wide)
-        self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1], scaled), Crossing(a.wide, 192))
+        self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1], scaled), Transition(a.wide, 192))
         self.up4 = upsampler(kind, 48)
         self.stage4 = Block(48)  # smooths across the 8x8 patches that the stages before it make
         self.to_pixels = nn.Sequential(upsampler(kind, 12), upsampler(kind, 3))
