@@ -21,6 +21,7 @@ from pico_library import originals, walk
 from pico_library.checking import Checked, check_whole
 from pico_library.cli import main
 from pico_library.interrupts import held_back
+from pico_library.journal import Original
 from pico_library.originals import give_name
 from pico_library.restore import find
 from pico_library.verifier import Verifier
@@ -47,7 +48,7 @@ def press_ctrl_c() -> None:
     time.sleep(0)  # Python looks for signals between two of its steps
 
 
-@pytest.mark.parametrize("asked", ["verify", "restore"])
+@pytest.mark.parametrize("asked", ["verify", "restore", "undo"])
 def test_progress_is_shown_in_a_terminal_only(
     asked: str,
     library: Path,
@@ -56,18 +57,19 @@ def test_progress_is_shown_in_a_terminal_only(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(Verifier, "check_whole", lambda _, target: check_whole(target))
-    assert main(["shrink", str(library)]) == 0
-    capsys.readouterr()
-    for attempt in ("elsewhere", "terminal"):
-        if attempt == "terminal":
+    for attempt in ("1", "2"):
+        main(["shrink", str(library)])
+        capsys.readouterr()
+        if attempt == "2":
             monkeypatch.setattr(sys, "stderr", Terminal())
         options = ["--output", str(tmp_path / attempt)] if asked == "restore" else []
-        assert main([asked, str(library), *options]) == 0
+        assert main([asked, attempt if asked == "undo" else str(library), *options]) == 0
     assert not capsys.readouterr().err
     assert isinstance(sys.stderr, Terminal)
     drawn = [line.strip() for line in sys.stderr.getvalue().split("\r") if line.strip()]
-    assert "0 of 3 .pico files" in drawn[0]
-    assert "3 of 3 .pico files" in drawn[-1]
+    things = "photos" if asked == "undo" else ".pico files"
+    assert f"0 of 3 {things}" in drawn[0]
+    assert f"3 of 3 {things}" in drawn[-1]
     assert "\n" not in sys.stderr.getvalue()
 
 
@@ -90,7 +92,7 @@ def test_interrupted_verify_prints_what_was_found_by_then(
     said = capsys.readouterr()
     fine, left = ("1 .pico file", "1 .pico file") if times == 1 else ("0 .pico files", "2 .pico files")
     assert said.out == f"{fine} fine. 1 NOT: see above. Stopped early; {left} left.\n"
-    assert "Ctrl-C: finishing the file at work; press it again to end at once" in said.err
+    assert "Ctrl-C: finishing the .pico file at work; press it again to end at once" in said.err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -118,6 +120,35 @@ def test_interrupted_restore_leaves_whole_files_only_and_says_how_many(
     left = "1 .pico file" if times == 1 else "2 .pico files"
     pictures = "2 pictures" if times == 1 else "1 picture"
     assert capsys.readouterr().out == f"Restored {pictures}. Stopped early; {left} left.\n"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_undo_leaves_no_photo_half_undone_and_can_go_on(
+    times: int, library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = fingerprint(library)
+    archive = library.parent / "Archive"
+    assert main(["shrink", str(library), "--archive", str(archive), "--yes"]) == 0
+    bring_back = originals.bring_back
+
+    def brought_back(where: Path, path: Path, kind: Original) -> None:
+        if path.name == "1.png":
+            for _time in range(times):
+                press_ctrl_c()
+        bring_back(where, path, kind)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr(originals, "bring_back", brought_back)
+        assert main(["undo", "1"]) == 130
+    done, back, left = ("2 photos", "2 originals", 1) if times == 1 else ("1 photo", "1 original", 2)
+    ending = f"Stopped early; {left} photo{'s' * (left > 1)} left."
+    said = capsys.readouterr()
+    assert said.out == f"Undid {done} of run 1; {back} brought back. {ending}\n"
+    assert "finishing the photo at work" in said.err
+    assert len(list(library.glob("*.pico"))) == left
+    assert main(["undo", "1"]) == 0
+    assert fingerprint(library) == before
 
 
 def test_ctrl_c_while_files_are_looked_for_ends_the_search(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,33 +19,38 @@ from pico_library.shrinking import ADOPTED
 class Undone:
     """What became of a photo: `back` if its original was brought back, `problem` if something is left to do."""
 
-    record: Record
     back: bool = False
     problem: str | None = None
 
 
-def undo(journal: Journal, run: int) -> Iterator[Undone]:
-    """Take back what a run did, photo by photo; what was undone is noted at once, so that it can be gone on with.
+def to_undo(journal: Journal, run: int) -> list[Record]:
+    """The photos of a run with which it did something that is not undone yet."""
+    return [
+        record
+        for record in journal.photos(run)
+        if record.target is not None
+        and record.outcome in (Outcome.SAVED, Outcome.FAILED)
+        and record.digest is not None  # else the run failed before it had read the photo
+    ]
+
+
+def undo(journal: Journal, record: Record) -> Undone:
+    """Take back what a run did with a photo. It is noted at once: cut off between two photos, the rest can follow.
 
     No .pico file goes before its original is in its place and has the bytes it had.
     """
-    for record in journal.photos(run):
-        if record.target is None or record.outcome not in (Outcome.SAVED, Outcome.FAILED):
-            continue
-        if record.digest is None:
-            continue  # the run failed before it had read the photo, and did nothing with it
-        try:
-            yield _undo_one(journal, record)
-        except OriginalError as error:
-            yield Undone(record, problem=str(error))
-        except OSError as error:
-            yield Undone(record, problem=_in_words(error))
+    try:
+        return _undo(journal, record)
+    except OriginalError as error:
+        return Undone(problem=str(error))
+    except OSError as error:
+        return Undone(problem=_in_words(error))
 
 
-def _undo_one(journal: Journal, record: Record) -> Undone:
+def _undo(journal: Journal, record: Record) -> Undone:
     problem = _obstacle(journal, record)
     if problem is not None:
-        return Undone(record, problem=problem)
+        return Undone(problem=problem)
     back = record.original is not Original.KEPT
     if back:
         _bring_back(record)
@@ -55,7 +59,7 @@ def _undo_one(journal: Journal, record: Record) -> Undone:
     if _was_written_by(journal, record):
         _remove_pico(record)
     journal.record(replace(record.with_original(Original.KEPT), outcome=Outcome.UNDONE))
-    return Undone(record, back)
+    return Undone(back)
 
 
 def _in_words(error: OSError) -> str:
