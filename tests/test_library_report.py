@@ -100,6 +100,19 @@ def test_page_that_cannot_be_written_is_named(
     assert why in message
 
 
+def test_page_replaces_an_earlier_page_and_no_other_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, earlier, empty = tmp_path / "photo.jpg", tmp_path / "page.html", tmp_path / "empty"
+    photo.write_bytes(b"\xff\xd8\xff the only copy")
+    empty.touch()
+    for target in (earlier, earlier, empty):
+        assert main(["report", "--html", str(target)]) == 3
+    assert main(["report", "--html", str(photo)]) == 1
+    assert f"{photo}: exists already" in capsys.readouterr().err
+    assert photo.read_bytes() == b"\xff\xd8\xff the only copy"
+
+
 def test_page_about_nothing_says_how_to_begin(tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     assert main(["report", "--html", str(target)]) == 3

@@ -57,11 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_page(report: Report, target: Path) -> int:
-    from pico_library.report.page import page
+    from pico_library.report.page import is_page, page
 
     try:
         # Before the work, which takes a moment; a name without a folder, or of one, comes to nothing.
         real = check_output(target.absolute(), overwrite=True)
+        if real.exists() and not is_page(real):
+            complain(target, "exists already, and is no page of this command; choose another name")
+            return FAILED
         write_whole(real, page(report).encode("utf-8", "replace"), overwrite=True)
     except OutputError as error:
         complain(target, str(error))

@@ -23,6 +23,9 @@ MOST_COMPARISONS = 8
 MOST_FILES = 200  # listed below a reason
 MOST_UNFOLDED = 10  # shown at once below the reason of a failure
 _BINS = 20
+_BEGINNING = (
+    b'<!doctype html>\n<html lang="en">\n<head>\n<meta name="generator" content="pico-library report">'
+)
 _ORIGINALS = {
     Original.KEPT: "in place",
     Original.LEAVING: "on the way",
@@ -52,6 +55,13 @@ def page(report: Report) -> str:
         body="\n".join(parts),
         footer=f"pico-library {__version__}, {time.strftime('%Y-%m-%d %H:%M')}. Sizes in units of 1000.",
     )
+
+
+def is_page(file: Path) -> bool:
+    """Whether a file is what `page` made, or still empty. Raises OSError."""
+    with file.open("rb") as stream:
+        beginning = stream.read(len(_BEGINNING))
+    return beginning in (b"", _BEGINNING)
 
 
 def _subtitle(report: Report) -> str:
