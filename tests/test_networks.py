@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from pico_core.codec import LearnedCodec
 from pico_core.networks import inference
 from pico_core.networks.folding import fold
 from pico_core.networks.inference import Networks
 from pico_core.networks.layers import haar_down, haar_up, join_cells, split_cells
-from pico_core.networks.model import PicoModel
+from pico_core.networks.model import Architecture, PicoModel
 from pico_core.scale_path import Z_LIMIT
 from pico_train.integer import float_table_indices, integer_scale_path
 
@@ -67,6 +68,21 @@ def test_folded_networks_equal_the_training_model(model: PicoModel, photo: NDArr
     expected = (output[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
     assert np.array_equal(z[0], z_float[0].round().permute(1, 2, 0).numpy())
     assert np.abs(networks.synthesise(symbols, z, level)[0] - expected).max() <= 1
+
+
+def test_either_side_takes_at_most_eleven_thousand_multiply_adds_a_pixel() -> None:
+    side = 256
+    model = PicoModel(Architecture()).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.rand(1, 3, side, side), torch.tensor([4.0]))
+    found = {
+        name.removeprefix("PicoModel."): sum(counts.values()) / 2 / side**2
+        for name, counts in counter.get_flop_counts().items()
+    }
+    context = found["scale_decoder"] + found["context_decoder"] + found["context_model"]
+    assert 9_000 < found["encoder"] + context < 11_000
+    assert 10_000 < found["decoder"] + context < 11_000
+    assert found["encoder"] + found["decoder"] + context == pytest.approx(found["Global"])
 
 
 def test_bfloat16_stays_close_to_float32(codec: LearnedCodec, photo: NDArray[np.uint8]) -> None:
