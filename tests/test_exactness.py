@@ -109,7 +109,7 @@ def test_symbols_survive_torch_compile(
     codec: LearnedCodec, photo: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # the compiler does not know oneDNN's call
-    monkeypatch.setattr("pico_core.networks.inference._ONEDNN", frozenset())
+    monkeypatch.setattr("pico_core.networks.inference.ONEDNN_PRECISIONS", frozenset())
     networks = copy.copy(codec.networks("float32"))
     vars(networks)["_encode"] = torch.compile(networks._encode)
     symbols, z = networks.analyse(photo[None, :128, :128], LEVEL)

@@ -100,7 +100,7 @@ def test_networks_run_in_either_precision_where_onednn_multiplies_neither(
     networks, pixels = codec.networks(precision), photo[None, :128, :128]
     usual = networks.analyse(pixels, 4.0)
     expected = networks.synthesise(*usual, 4.0).astype(int)
-    monkeypatch.setattr(inference, "_ONEDNN", frozenset())
+    monkeypatch.setattr(inference, "ONEDNN_PRECISIONS", frozenset())
     found = networks.analyse(pixels, 4.0)
     assert np.abs(found[0] - usual[0]).mean() < 0.01, "but for rounding at halves, the same symbols"
     assert np.abs(networks.synthesise(*usual, 4.0) - expected).mean() < 0.1

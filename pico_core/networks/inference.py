@@ -43,7 +43,7 @@ def _precisions_of_onednn() -> frozenset[torch.dtype]:
     return frozenset({torch.float32, torch.bfloat16} if has_bfloat16 else {torch.float32})
 
 
-_ONEDNN = _precisions_of_onednn()
+ONEDNN_PRECISIONS = _precisions_of_onednn()
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Conv:
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.to(self.weight.dtype)
-        if self.weight.dtype in _ONEDNN:
+        if self.weight.dtype in ONEDNN_PRECISIONS:
             # conv2d would hand single-threaded 1x1 convolutions in float32 to another library, which was
             # measured at less than half the speed of this one (python -m pico_bench.convolutions).
             stride = (self.stride, self.stride)

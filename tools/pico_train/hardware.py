@@ -32,7 +32,7 @@ def device_of(config: Config) -> torch.device:
 
 
 def precision_of(config: Config, device: torch.device) -> torch.dtype:
-    """What the trunk and Muon run in. CPUs that only emulate bfloat16 take ten times as long for Muon with it."""
+    """What the trunk and Muon run in: with `auto` not bfloat16 where a CPU only emulates it, slowly."""
     chosen = config.engine.precision
     if chosen == "auto":
         chosen = "bfloat16" if device.type == "cuda" else best_precision()
