@@ -154,6 +154,9 @@ def check_that_the_next_run_finishes(mode: str, library: Path, before: dict[Path
             assert record.original_at.read_bytes() == content
     if mode == "archive":
         assert files_below(library.parent / "archive") == ["0.png", "1.png"]
+    if mode == "replace" and sys.platform not in ("win32", "darwin"):
+        trash = Path(os.environ["XDG_DATA_HOME"]) / "Trash"
+        assert files_below(trash) == ["0.png", "0.png.trashinfo", "1.png", "1.png.trashinfo"]
 
 
 def closed_to(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,14 +188,13 @@ def test_original_in_a_folder_that_may_not_be_written_to_says_so(
 
 
 def test_original_that_the_trash_does_not_take_can_go_to_an_archive(
-    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    library: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(os, "rename", refuse_access)
+    (home / "share" / "Trash").write_text("a file where the folder should be")
     assert main(ask("replace", library)) == 1
-    assert (
-        "cannot be moved to the Trash (Permission denied); use --archive DIR instead"
-        in capsys.readouterr().err
-    )
+    assert "cannot be moved to the Trash (File exists); use --archive DIR instead" in capsys.readouterr().err
+    assert files_below(library) == ["0.png", "0.png.pico", "1.png", "1.png.pico"]
+    assert main(ask("archive", library)) == 0
 
 
 def refuse_access(*_: object) -> None:

@@ -77,6 +77,7 @@ def led_to_the_archive(how: str, library: Path) -> Iterator[None]:
     ("mode", "step"),
     [("delete", step) for step in BEFORE_THE_NAME]
     + [(mode, step) for mode in ENDINGS for step in AFTER_IT]
+    + [(mode, Step.COPIED) for mode in ("archive", "replace")]
     + [("beside", Step.PUBLISHED)],
 )
 def test_killed_anywhere_nothing_is_lost_and_the_next_run_finishes(
@@ -97,7 +98,7 @@ def test_killed_anywhere_nothing_is_lost_and_the_next_run_finishes(
 
 
 @pytest.mark.parametrize("code", ["EIO", "ENOSPC"])
-@pytest.mark.parametrize("step", [*BEFORE_THE_NAME, *AFTER_IT])
+@pytest.mark.parametrize("step", [*BEFORE_THE_NAME, *AFTER_IT, Step.COPIED])
 def test_error_anywhere_loses_nothing(
     step: Step, code: str, library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,7 @@ class Step(StrEnum):
     VERIFIED = "verified"
     PUBLISHED = "published"  # the .pico file has its name
     RECORDED = "recorded"  # the journal knows the .pico file
-    COPIED = "copied"  # a copy of the original lies in the archive, on another disk
+    COPIED = "copied"  # the original lies where it goes, too, by a second name or as a copy on another disk
     MOVED = "moved"  # the original has left its place
     RESTORED = "restored"  # `undo` has put an original back
 

@@ -5,19 +5,15 @@ Nothing here decides whether an original may leave: that is the pipeline's, afte
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import errno
 import hashlib
 import os
 import shutil
 import stat
-import sys
 import threading
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 from pico_codec.files import partial_file, sync_folder
 from pico_core.errors import PicoError
@@ -32,50 +28,6 @@ class OriginalError(PicoError):
     """An original could not be moved; it is where it was."""
 
 
-def to_trash(path: Path) -> Path | None:
-    """Move a file to the platform's Trash; return where it lies there, where that can be found out.
-
-    Raises OriginalError.
-    """
-    from send2trash import send2trash
-
-    status = path.stat()
-    try:
-        send2trash(str(path))
-    except OSError as error:
-        what_to_do = _what_to_do(path, "use --archive DIR instead")
-        msg = f"cannot be moved to the Trash ({error.strerror or error}); {what_to_do}"
-        raise OriginalError(msg) from error
-    sync_folder(path.parent)
-    return find_in_trash(path, Identity.of(status))
-
-
-def find_in_trash(path: Path, identity: Identity) -> Path | None:
-    """The newest file in a Trash that came from `path` and has that size and time; None if there is none."""
-    found = []
-    for trash, top in _trashes(path):
-        with contextlib.suppress(OSError):
-            for info in _notes_about(trash / "info", path):
-                file = trash / "files" / info.name.removesuffix(".trashinfo")
-                if _came_from(info, top) == path and file.is_file():
-                    status = file.stat()
-                    if Identity.of(status).same_content(identity):
-                        found.append((info.stat().st_mtime_ns, file))
-    plain = Path.home() / ".Trash" / path.name  # macOS keeps no such notes
-    if sys.platform == "darwin" and plain.is_file() and Identity.of(plain.stat()).same_content(identity):
-        found.append((0, plain))
-    return max(found)[1] if found else None
-
-
-def _notes_about(folder: Path, path: Path) -> list[Path]:
-    """Notes in a Trash that may be about a file: it keeps the beginning of its name there, whatever is put behind.
-
-    The Trash may hold the whole library: of the others only the names are looked at.
-    """
-    with os.scandir(folder) as entries:
-        return [Path(entry.path) for entry in entries if entry.name.startswith(path.stem)]
-
-
 def to_archive(path: Path, archived: Path) -> Path:
     """Move a file to another name, which must be free; to another disk it is copied, compared and then removed.
 
@@ -83,16 +35,16 @@ def to_archive(path: Path, archived: Path) -> Path:
     """
     try:
         archived.parent.mkdir(parents=True, exist_ok=True)
-        _move(path, archived)
+        move(path, archived)
     except OSError as error:
-        what_to_do = _what_to_do(path, "it stays; choose another folder with --archive")
-        msg = f"its original cannot be moved to {archived} ({error.strerror or error}); {what_to_do}"
+        advice = what_to_do(path, "it stays; choose another folder with --archive")
+        msg = f"its original cannot be moved to {archived} ({error.strerror or error}); {advice}"
         raise OriginalError(msg) from error
     return archived
 
 
-def _what_to_do(path: Path, otherwise: str) -> str:
-    """What helps a file that could not leave: from a folder that may not be written to, nothing else does."""
+def what_to_do(path: Path, otherwise: str) -> str:
+    """What helps a file that could not leave: from a folder that may not be written to, nothing else than access."""
     if os.access(path.parent, os.W_OK | os.X_OK):
         return otherwise
     return f"see that its folder {path.parent} may be written to"
@@ -125,10 +77,15 @@ def bring_back(where: Path, path: Path, kind: Original) -> None:
 def remove_second(where: Path, kind: Original) -> None:
     """Remove what lies in the Trash or the archive of an original that is back; it stays where that is read-only."""
     with contextlib.suppress(OSError):
-        where.unlink()
-        sync_folder(where.parent)
-        if kind is Original.TRASHED:
-            (where.parent.parent / "info" / f"{where.name}.trashinfo").unlink()
+        remove_copy(where, kind)
+
+
+def remove_copy(where: Path, kind: Original) -> None:
+    """Remove a file in the Trash or the archive, and what the Trash notes about it. Raises OSError."""
+    where.unlink()
+    sync_folder(where.parent)
+    if kind is Original.TRASHED:
+        (where.parent.parent / "info" / f"{where.name}.trashinfo").unlink(missing_ok=True)
 
 
 def stands_alone(path: Path, other: Path) -> bool:
@@ -251,7 +208,7 @@ def take_over(source: Path, target: Path, status: os.stat_result) -> None:
         raise OSError(errno.ENOTSUP, "extended attributes cannot be kept") from missing
 
 
-def _move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path) -> None:
     """Rename, never over another file; or copy to another disk, compare, and only then remove.
 
     A file that cannot be removed from its place, or changed meanwhile, has only this one afterwards, too.
@@ -260,7 +217,7 @@ def _move(source: Path, target: Path) -> None:
     _name_or_copy(source, target)
     try:
         if Identity.of(source.lstat()) != before:
-            msg = "changed while the archive got it, and stays; close what edits it, and run again"
+            msg = "changed while it was moved away, and stays; close what edits it, and run again"
             raise OriginalError(msg)
         source.unlink()
     except (OSError, OriginalError):
@@ -279,8 +236,12 @@ def _name_or_copy(source: Path, target: Path) -> None:
         raise
     except OSError:
         _copy_over(source, target)
-    else:
+    try:
         sync_folder(target.parent)
+        reach(Step.COPIED)
+    except OSError:
+        target.unlink()
+        raise
 
 
 def _copy_over(source: Path, target: Path) -> None:
@@ -294,26 +255,3 @@ def _copy_over(source: Path, target: Path) -> None:
         if digest_of(partial.path) != digest_of(source):
             raise OSError(errno.EIO, "the copy differs")
         give_name(partial.path, target)
-    reach(Step.COPIED)
-
-
-def _trashes(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Trash folders of the freedesktop kind that may hold a file, each with the folder its notes are relative to."""
-    if sys.platform in ("win32", "darwin"):
-        return
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    yield data / "Trash", data
-    top = path.parent
-    while not top.exists() or not os.path.ismount(top):
-        top = top.parent
-    yield top / ".Trash" / str(os.getuid()), top
-    yield top / f".Trash-{os.getuid()}", top
-
-
-def _came_from(info: Path, top: Path) -> Path | None:
-    notes = configparser.RawConfigParser(interpolation=None)
-    try:
-        notes.read_string(info.read_text(errors="surrogateescape"))
-        return top / unquote(notes["Trash Info"]["Path"], errors="surrogateescape")
-    except (OSError, KeyError, configparser.Error):
-        return None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pico_codec.cli import explain
 from pico_codec.files import OutputError, PartialFile, partial_file
 from pico_codec.source import Source
-from pico_library import originals
+from pico_library import originals, trash
 from pico_library.checking import Checked, CheckError
 from pico_library.faults import Step, reach
 from pico_library.journal import Identity, Journal, JournalError, Original, Outcome, Record
@@ -304,7 +304,7 @@ def _may_leave(record: Record) -> bool:
 
 def _moved(path: Path, record: Record, mode: Mode) -> Record:
     if mode is Mode.REPLACE:
-        return record.with_original(Original.TRASHED, originals.to_trash(path))
+        return record.with_original(Original.TRASHED, trash.to_trash(path))
     if mode is Mode.ARCHIVE and record.original_at is not None:
         return record.with_original(Original.ARCHIVED, originals.to_archive(path, record.original_at))
     originals.delete(path)

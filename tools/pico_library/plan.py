@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pico_codec.files import remove_leftovers, sync_folder
-from pico_library import originals
+from pico_codec.files import remove_leftovers
+from pico_library import originals, trash
 from pico_library.console import complain
 from pico_library.journal import Identity, Journal, Original, Outcome, Record, Seen
 from pico_library.reasons import TRANSIENT
@@ -108,19 +108,21 @@ def _settled(record: Record, mode: str) -> Record:
             return gone  # a link leads from its place to where it went
         if not Identity.of(record.path.stat()).same_content(record.identity):
             return gone  # another file has taken the name since
-    _remove_second_copy(record)
+    _remove_second_copy(gone)
     return record.with_original(Original.KEPT)
 
 
 def _remove_second_copy(record: Record) -> None:
+    """Remove what lies, of an original that is still in its place, where it was going to."""
     copy = record.original_at
     if copy is None or not copy.is_file() or record.digest is None:
         return
     if not originals.stands_alone(record.path, copy):
         return
+    if record.original is Original.TRASHED and not copy.samefile(record.path):
+        return  # its owner may have put it there
     if originals.digest_of(copy) == record.digest == originals.digest_of(record.path):
-        copy.unlink()
-        sync_folder(copy.parent)
+        originals.remove_copy(copy, record.original)
 
 
 def _where_it_went(record: Record, mode: str) -> Record:
@@ -129,4 +131,4 @@ def _where_it_went(record: Record, mode: str) -> Record:
     if record.original_at is not None:
         there = record.original_at.is_file()
         return record.with_original(Original.ARCHIVED, record.original_at) if there else record
-    return record.with_original(Original.TRASHED, originals.find_in_trash(record.path, record.identity))
+    return record.with_original(Original.TRASHED, trash.find_in_trash(record.path, record.identity))
