@@ -34,7 +34,7 @@ def to_archive(path: Path, archived: Path) -> Path:
     Raises OriginalError.
     """
     try:
-        archived.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(archived.parent, path.parent)
         move(path, archived)
     except OSError as error:
         advice = what_to_do(path, "it stays; choose another folder with --archive")
@@ -162,6 +162,31 @@ def give_name(partial: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
+def make_folder(folder: Path, source: Path | None = None) -> None:
+    """Create a folder and those above it; where they mirror the source's, by name, none is open to more people.
+
+    Raises OSError.
+    """
+    missing = []
+    while not folder.is_dir():
+        source = source if source is not None and source.name == folder.name else None
+        missing.append((folder, source))
+        folder, source = folder.parent, None if source is None else source.parent
+    for one, alike in reversed(missing):
+        status = None if alike is None else alike.stat()
+        one.mkdir(0o777 if status is None else 0o700 | stat.S_IMODE(status.st_mode) & 0o777, exist_ok=True)
+        if status is not None:
+            _give_owner(one, status)
+
+
+def _give_owner(path: Path, status: os.stat_result) -> None:
+    """Give a file or folder the owner and group that another has, as far as this user may."""
+    now = path.stat()
+    if hasattr(os, "chown") and (now.st_uid, now.st_gid) != (status.st_uid, status.st_gid):
+        with contextlib.suppress(OSError):
+            os.chown(path, status.st_uid, status.st_gid)
+
+
 def copy_attributes(source: Path, target: Path) -> None:
     """Give a file the extended attributes of another. Raises OSError where its disk cannot hold them."""
     if not hasattr(os, "listxattr"):
@@ -193,8 +218,9 @@ def _attributes(path: Path) -> list[str]:
 
 
 def take_over(source: Path, target: Path, status: os.stat_result) -> None:
-    """Give a file the extended attributes, access rights and times of another, whose status is given.
+    """Give a file the extended attributes, owner, access rights and times of another, whose status is given.
 
+    Only root can give files away; others keep what they write.
     Raises OSError with ENOTSUP if only the extended attributes could not be given.
     """
     missing = None
@@ -202,6 +228,7 @@ def take_over(source: Path, target: Path, status: os.stat_result) -> None:
         copy_attributes(source, target)
     except OSError as error:
         missing = error
+    _give_owner(target, status)
     target.chmod(stat.S_IMODE(status.st_mode))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     if missing is not None:

@@ -203,7 +203,7 @@ class Pipeline:
         if self._settings.dry_run:
             return tried_out(job.record(self._settings, self._run), source, job.digest, self._settings)
         target = job.photo.target
-        with open_partial(target.parent) as partial:
+        with open_partial(target.parent, job.photo.path.parent) as partial:
             reach(Step.OPENED)
             alike = encode_alike(
                 source,
@@ -325,14 +325,14 @@ def read_whole(path: Path) -> tuple[os.stat_result, bytes]:
 
 
 @contextlib.contextmanager
-def open_partial(folder: Path) -> Iterator[PartialFile]:
-    """Open a partial file in a folder, which is created if need be. Raises OutputError.
+def open_partial(folder: Path, source: Path | None) -> Iterator[PartialFile]:
+    """Open a partial file in a folder, which is created, as the `source` folder is, if need be. Raises OutputError.
 
     That is done before anything is encoded, so that a folder without access costs no time.
     """
     with contextlib.ExitStack() as stack:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            originals.make_folder(folder, source)
             partial = stack.enter_context(partial_file(folder))
         except OSError as error:
             msg = f"cannot write in {folder} ({error.strerror}); choose another folder with --output"

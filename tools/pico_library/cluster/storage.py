@@ -97,7 +97,8 @@ class Disk:
     def put(self, name: str, data: bytes, source: str, original: Content) -> Identity:
         """See Storage. The file takes over the times of the original; from another file also rights and attributes."""
         target = Path(name)
-        with open_partial(target.parent) as partial:
+        folder = None if original.status is None else Path(source).parent
+        with open_partial(target.parent, folder) as partial:
             reach(Step.OPENED)
             partial.stream.write(data)
             reach(Step.WRITTEN)
