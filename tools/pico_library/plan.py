@@ -18,12 +18,12 @@ from pico_library.settings import Mode, Settings
 
 @dataclass
 class Plan:
-    """What is to be done. `unchanged` photos are as an earlier run left them; `absent` ones are not to be found."""
+    """What is to be done. `unchanged` photos are as an earlier run left them; of `absent` ones none is to be found."""
 
     photos: list[Photo]
     found: Found
     unchanged: int = 0
-    absent: int = 0
+    absent: Mapping[Path, int] = field(default_factory=dict)  # by the path that was asked for
     new_skips: list[Record] = field(default_factory=list)
 
 
@@ -87,15 +87,17 @@ def _is_done(photo: Photo, record: Seen, settings: Settings, *, leave_undone: bo
     return leave_undone and record.outcome == Outcome.UNDONE
 
 
-def _count_absent(roots: Sequence[Path], found: Found, known: Mapping[str, Seen]) -> int:
-    """How many photos whose original should be there are not, under roots where nothing at all was found."""
-    if found.photos or found.skipped:
-        return 0
-    bases = [str(root.resolve()) + os.sep for root in roots]
-    return sum(
-        record.outcome == Outcome.SAVED and any(path.startswith(base) for base in bases)
-        for path, record in known.items()
-    )
+def _count_absent(roots: Sequence[Path], found: Found, known: Mapping[str, Seen]) -> dict[Path, int]:
+    """Roots where nothing at all was found, and how many photos were shrunk there."""
+    there = {photo.key for photo in found.photos} | {str(skipped.path) for skipped in found.skipped}
+    absent = {}
+    for root in roots:
+        base = str(root.resolve()) + os.sep
+        if not any(path.startswith(base) for path in there):
+            absent[root] = sum(
+                record.outcome == Outcome.SAVED and path.startswith(base) for path, record in known.items()
+            )
+    return {root: count for root, count in absent.items() if count}
 
 
 def _settled(record: Record, mode: str) -> Record:

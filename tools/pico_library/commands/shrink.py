@@ -260,6 +260,13 @@ def _print_for_people(summary: Summary) -> None:
         print("No photo was shrunk.")
     if summary.reasons:
         print(f"\nSkipped {len(summary.reasons):,}:\n{reasons_table(summary.reasons)}")
+    if plan.photos and plan.absent:
+        for root, count in plan.absent.items():
+            photos = plural(count, "photo")
+            print(
+                f"\nNothing found below {printable(str(root))}, but the journal knows {photos} there: "
+                "is a disk missing?"
+            )
     if plan.photos and plan.unchanged:
         print(f"\n{plural(plan.unchanged, 'photo')} more: as an earlier run left them.")
     if failed:
@@ -272,8 +279,8 @@ def _print_for_people(summary: Summary) -> None:
 def _print_nothing_to_do(plan: Plan) -> None:
     if plan.absent:
         print(
-            f"Nothing found, but the journal knows {plural(plan.absent, 'photo')} here: is a disk missing? "
-            "Nothing was forgotten."
+            f"Nothing found, but the journal knows {plural(sum(plan.absent.values()), 'photo')} here: "
+            "is a disk missing? Nothing was forgotten."
         )
     elif plan.unchanged:
         print(f"Nothing to do: {plural(plan.unchanged, 'photo')}, all as an earlier run left them.")

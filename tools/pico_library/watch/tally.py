@@ -96,10 +96,9 @@ class Tally:
                 self._told.add((path, error.errno))
                 self.problem(path, f"cannot be looked into ({error.strerror}); see that you may read it")
         if plan.absent and everything:
-            self._once(
-                "nothing found",
-                f"the journal knows {plural(plan.absent, 'photo')} here: is a disk missing? Nothing is forgotten",
-            )
+            where = ", ".join(str(root) for root in plan.absent)
+            known = f"the journal knows {plural(sum(plan.absent.values()), 'photo')} here"
+            self._once("nothing found", f"{where}: {known}; is a disk missing? Nothing is forgotten")
         text = f"{plural(fresh, 'photo')} to shrink"
         if everything:
             text += (
