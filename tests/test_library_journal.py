@@ -62,6 +62,7 @@ records = st.builds(
     crop=st.none() | st.tuples(*[st.integers(0, 65535)] * 4),
     target=st.none() | paths,
     target_digest=st.none() | st.binary(min_size=32, max_size=32),
+    wrote=st.none() | st.booleans(),
     original=st.sampled_from(Original),
     original_at=st.none() | paths,
 )
@@ -79,6 +80,35 @@ def test_what_was_recorded_is_read_back(
     with Journal(file) as journal:
         found = {path: replace(record, recorded=0.0) for path, record in journal.known().items()}
     assert found == {record.path: replace(record, run=run) for record in given}
+
+
+def test_failure_that_names_a_file_whose_name_is_no_text_is_noted(tmp_path: Path) -> None:
+    reason = os.fsdecode(b"cannot write in caf\xe9")
+    with Journal(tmp_path / "j") as journal:
+        run = journal.start_run("beside", [], {})
+        journal.record(Record(Path("/a.jpg"), Identity(1, 2, 3, 4), Outcome.FAILED, reason, run=run))
+        assert journal.known()[Path("/a.jpg")].reason == "cannot write in caf\\udce9"
+
+
+def test_journal_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    """Version 1 did not note who wrote a .pico file: `undo` leaves it."""
+    one = Record(Path("/a.jpg"), Identity(1, 2, 3, 4), Outcome.SAVED, target_digest=b"t" * 32, run=1)
+    with Journal(tmp_path / "j") as journal:
+        journal.start_run("beside", [], {})
+        journal.record(one)
+    program = (
+        "import sqlite3, sys\n"
+        "with sqlite3.connect(sys.argv[1]) as database:\n"
+        "    database.execute('ALTER TABLE photos DROP COLUMN wrote')\n"
+        "    database.execute('PRAGMA user_version = 1')\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "j")], check=True)
+    for _ in range(2):
+        with Journal(tmp_path / "j") as journal:
+            assert replace(journal.known()[one.path], recorded=0.0) == one
+    with Journal(tmp_path / "j") as journal:
+        journal.record(replace(one, wrote=True))
+        assert journal.known()[one.path].wrote is True
 
 
 def test_newest_record_of_a_photo_counts_and_older_runs_stay(tmp_path: Path) -> None:
@@ -203,6 +233,12 @@ def test_missing_disk_is_never_read_as_deleted(library: Path, capsys: pytest.Cap
     library.mkdir()  # an empty mount point
     assert main(["shrink", str(library)]) == 3
     assert "the journal knows 3 photos here: is a disk missing?" in capsys.readouterr().out
+    drawing(library.with_name("here.png"), 60)
+    assert main(["shrink", str(library), str(library.with_name("here.png"))]) == 0
+    assert (
+        f"Nothing found below {library}, but the journal knows 3 photos there: is a disk missing?"
+        in capsys.readouterr().out
+    )
     library.rmdir()
     library.with_name("elsewhere").rename(library)
     assert main(["shrink", str(library)]) == 3

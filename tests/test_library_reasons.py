@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import struct
@@ -12,7 +13,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from library_samples import EXIF_DATE, drawing, fingerprint, journal_of, one_verifier, use_own_folders
+from library_samples import (
+    EXIF_DATE,
+    drawing,
+    files_below,
+    fingerprint,
+    journal_of,
+    one_verifier,
+    use_own_folders,
+)
 from library_samples import scene as piece_of_a_photo
 from PIL import Image
 
@@ -261,6 +270,54 @@ def test_sidecars_follow_into_the_output_folder(library: Path, tmp_path: Path) -
     assert fingerprint(library) == before
     copied = fingerprint(tmp_path / "out")
     assert copied == {name: before[name] for name in ("IMG_1.AAE", "IMG_1.png.xmp", "IMG_1.xmp")}
+
+
+def test_sidecar_that_cannot_be_copied_is_named_and_the_pico_file_is_known(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root may read every file, so the system's answer is given here."""
+    drawing(library / "a.png")
+    (library / "a.xmp").write_text("stars")
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.suffix == ".xmp":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read(path)
+
+    asked = ["shrink", str(library), "--output", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        assert main(asked) == 1
+    said = capsys.readouterr().err
+    assert (
+        f"{library / 'a.xmp'}, which belongs to it, cannot be copied to {tmp_path / 'out' / 'a.xmp'}" in said
+    )
+    assert "(Permission denied); see that you may read the one" in said
+    assert files_below(tmp_path / "out") == ["a.png.pico"]
+    assert main(asked) == 0, "it is tried again"
+    assert files_below(tmp_path / "out") == ["a.png.pico", "a.xmp"]
+    assert main(["undo", "1"]) == 0
+    assert files_below(tmp_path / "out") == ["a.xmp"]
+
+
+def test_pico_file_too_unlike_for_a_later_run_can_be_moved_away(library: Path, scene: Image.Image) -> None:
+    (library / "a.jpg").write_bytes(jpeg(scene))
+    assert main(["shrink", str(library), "--quality", "0", "--max-difference", "2"]) == 0
+    score = journal_of(library / "a.jpg").score
+    assert score is not None
+    archive = ["--archive", str(library.parent / "archive"), "--max-difference", str(0.8 * score)]
+    assert main(["shrink", str(library), *archive]) == 0
+    assert journal_of(library / "a.jpg").reason == Reason.TOO_UNLIKE
+    (library / "a.jpg.pico").unlink()
+    assert main(["shrink", str(library), *archive]) == 0
+    assert journal_of(library / "a.jpg").outcome is Outcome.SAVED
+
+
+def test_photo_whose_name_leaves_no_room_for_the_ending_is_left_alone(library: Path) -> None:
+    long = drawing(library / "a.png").rename(library / f"{'a' * 247}.png")
+    assert main(["shrink", str(library)]) == 0
+    assert journal_of(long).reason == Reason.LONG_NAME
 
 
 def test_extended_attributes_follow(library: Path, tmp_path: Path) -> None:

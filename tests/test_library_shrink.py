@@ -149,7 +149,7 @@ def test_no_original_goes_whose_pico_file_looks_worse_than_this_run_allows(libra
     assert main([*strict, "--delete-originals"]) == 0
     assert fingerprint(library) == before
     record = journal_of(photo)
-    assert (record.outcome, record.reason) == (Outcome.SKIPPED, Reason.UNLIKE)
+    assert (record.outcome, record.reason) == (Outcome.SKIPPED, Reason.TOO_UNLIKE)
     assert record.target_digest == made.target_digest
     assert main(["shrink", str(photo), "--delete-originals", "--max-difference", "2"]) == 0
     assert not photo.exists(), "as the owner wants it"

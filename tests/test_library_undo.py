@@ -13,6 +13,7 @@ from library_samples import (
     EXIF_DATE,
     archive,
     drawing,
+    files_below,
     fingerprint,
     journal_of,
     pico_library,
@@ -20,6 +21,7 @@ from library_samples import (
 from library_samples import scene as piece_of_a_photo
 from PIL import Image, PngImagePlugin
 
+from pico_codec.cli import main as codec
 from pico_codec.source import read_source_file
 from pico_library.cli import main
 from pico_library.journal import Original, Outcome
@@ -97,6 +99,38 @@ def test_undo_of_replacing_keeps_pico_files_of_an_earlier_run(library: Path) -> 
     before = sorted(path.name for path in library.rglob("*.pico"))
     assert main(["undo", "2"]) == 0
     assert sorted(path.name for path in library.rglob("*.p*")) == sorted(["0.png", "1.png", *before])
+
+
+def test_undo_removes_what_its_run_wrote_even_if_another_run_had_written_the_same(
+    library: Path, tmp_path: Path
+) -> None:
+    for folder in ("first", "second"):
+        assert main(["shrink", str(library), "--output", str(tmp_path / folder)]) == 0
+    assert main(["undo", "2"]) == 0
+    assert files_below(tmp_path / "second") == []
+    assert files_below(tmp_path / "first") == ["0.png.pico", "1.png.pico"]
+    assert main(["undo", "1"]) == 0
+    assert files_below(tmp_path / "first") == []
+
+
+def test_undo_removes_a_pico_file_that_was_written_anew(library: Path) -> None:
+    assert main(["shrink", str(library)]) == 0
+    (library / "0.png.pico").unlink()
+    assert main(archive(library)) == 0
+    assert main(["undo", "2"]) == 0
+    assert files_below(library) == ["0.png", "1.png", "1.png.pico"]
+
+
+def test_undo_never_removes_a_pico_file_that_no_run_wrote(library: Path) -> None:
+    photo = library / "0.png"
+    assert codec(["encode", str(photo), f"{photo}.pico"]) == 0
+    times = photo.stat()
+    os.utime(f"{photo}.pico", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert main(["shrink", str(photo)]) == 0
+    assert main(["undo", "1"]) == 0
+    assert main(["shrink", str(photo), "--archive", str(library.parent / "archive")]) == 0
+    assert main(["undo", "2"]) == 0
+    assert files_below(library) == ["0.png", "0.png.pico", "1.png"]
 
 
 def test_undo_says_what_cannot_come_back(library: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from pico_core.errors import PicoError
 
-VERSION = 1
+VERSION = 2
 _WAIT_SECONDS = 30.0
 
 _SCHEMA = """
@@ -34,16 +34,18 @@ CREATE TABLE photos (
     device INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, digest BLOB,
     outcome TEXT NOT NULL, reason TEXT, settings TEXT,
     before INTEGER, after INTEGER, quality INTEGER, score REAL, similarity REAL, crop TEXT,
-    target BLOB, target_digest BLOB, original TEXT NOT NULL, original_at BLOB, recorded REAL NOT NULL,
+    target BLOB, target_digest BLOB, wrote INTEGER, original TEXT NOT NULL, original_at BLOB,
+    recorded REAL NOT NULL,
     PRIMARY KEY (path, run)
 ) WITHOUT ROWID;
 CREATE INDEX photos_by_run ON photos (run);
 CREATE INDEX photos_by_target ON photos (target);
 CREATE INDEX photos_on_the_way ON photos (original) WHERE original = 'leaving';
 """
+_CHANGES = {1: "ALTER TABLE photos ADD COLUMN wrote INTEGER"}  # from each version to the next
 _COLUMNS = (
     "run, path, device, inode, size, mtime_ns, digest, outcome, reason, settings, before, after, quality, "
-    "score, similarity, crop, target, target_digest, original, original_at, recorded"
+    "score, similarity, crop, target, target_digest, wrote, original, original_at, recorded"
 )
 
 
@@ -93,7 +95,8 @@ class Identity:
 class Record:
     """One photo in one run. Sizes in bytes; digests are SHA-256; `crop` is the box of the worst crop.
 
-    `score` is the LPIPS of that crop (lower is better), `similarity` its MS-SSIM; None where not compared.
+    `score` is the LPIPS of that crop (lower is better), `similarity` its MS-SSIM; None where not compared. `wrote`
+    tells whether it was this run that wrote the .pico file; None where there is none, or nobody noted it.
     """
 
     path: Path
@@ -110,6 +113,7 @@ class Record:
     crop: tuple[int, int, int, int] | None = None
     target: Path | None = None
     target_digest: bytes | None = None
+    wrote: bool | None = None
     original: Original = Original.KEPT
     original_at: Path | None = None
     run: int = 0
@@ -237,11 +241,6 @@ class Journal:
         )
         return next(self._read(query, _stored(path)), None)
 
-    def before(self, path: Path, run: int) -> Record | None:
-        """What the last run before that one did with a photo."""
-        query = f"SELECT {_COLUMNS} FROM photos WHERE path = ? AND run < ? ORDER BY run DESC LIMIT 1"
-        return next(self._read(query, _stored(path), run), None)
-
     def photos(self, run: int) -> list[Record]:
         """What a run did, in the order of the paths."""
         return list(self._read(f"SELECT {_COLUMNS} FROM photos WHERE run = ? ORDER BY path", run))
@@ -278,13 +277,15 @@ class Journal:
         if version > VERSION:
             msg = f"{self._file}: was written by a later version; upgrade pillow-pico"
             raise JournalError(msg)
-        if version == 0:
+        if version < VERSION:
             with self._writing() as database:
-                (version,) = database.execute("PRAGMA user_version").fetchone()
-                if version == 0:  # two processes may have come here at once
-                    for statement in _SCHEMA.split(";\n"):
-                        database.execute(statement)
-                    database.execute(f"PRAGMA user_version = {VERSION}")
+                (version,) = database.execute(
+                    "PRAGMA user_version"
+                ).fetchone()  # two may have come here at once
+                newer = [_CHANGES[number] for number in range(version, VERSION) if number]
+                for statement in newer if version else _SCHEMA.split(";\n"):
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -323,6 +324,11 @@ def _loaded(value: bytes | None) -> Path | None:
     return None if value is None else Path(os.fsdecode(value))
 
 
+def _text(words: str | None) -> str | None:
+    """Words that may hold the name of a file, which need not be text; SQLite takes nothing else."""
+    return None if words is None else words.encode(errors="backslashreplace").decode()
+
+
 def _row(record: Record) -> tuple[object, ...]:
     identity = record.identity
     return (
@@ -334,7 +340,7 @@ def _row(record: Record) -> tuple[object, ...]:
         identity.mtime_ns,
         record.digest,
         record.outcome,
-        record.reason,
+        _text(record.reason),
         record.settings,
         record.before,
         record.after,
@@ -344,6 +350,7 @@ def _row(record: Record) -> tuple[object, ...]:
         json.dumps(record.crop) if record.crop else None,
         _stored(record.target),
         record.target_digest,
+        record.wrote,
         record.original,
         _stored(record.original_at),
         time.time(),
@@ -352,7 +359,21 @@ def _row(record: Record) -> tuple[object, ...]:
 
 def _record(row: tuple[Any, ...]) -> Record:
     run, path, device, inode, size, mtime_ns, digest, outcome, reason, settings, *rest = row
-    before, after, quality, score, similarity, crop, target, target_digest, original, at, recorded, *_ = rest
+    (
+        before,
+        after,
+        quality,
+        score,
+        similarity,
+        crop,
+        target,
+        target_digest,
+        wrote,
+        original,
+        at,
+        recorded,
+        *_,
+    ) = rest
     return Record(
         path=Path(os.fsdecode(path)),
         identity=Identity(device, inode, size, mtime_ns),
@@ -368,6 +389,7 @@ def _record(row: tuple[Any, ...]) -> Record:
         crop=tuple(json.loads(crop)) if crop else None,
         target=_loaded(target),
         target_digest=target_digest,
+        wrote=None if wrote is None else bool(wrote),
         original=Original(original),
         original_at=_loaded(at),
         run=run,

@@ -28,7 +28,7 @@ from pico_library.memory import Budget, needed
 from pico_library.reasons import Reason, SkipError
 from pico_library.settings import Mode, Settings
 from pico_library.shrinking import (
-    ADOPTED,
+    adopted,
     encode_alike,
     is_accepted,
     is_anothers,
@@ -41,7 +41,7 @@ from pico_library.shrinking import (
     tried_out,
     untouched,
 )
-from pico_library.sidecars import copy_sidecars
+from pico_library.sidecars import SidecarError, copy_sidecars
 
 if TYPE_CHECKING:
     from pico_library.scan import Photo
@@ -125,13 +125,23 @@ class Pipeline:
         )
         record = untouched(record, previous)
         try:
-            return self._shrink(photo, previous), None
+            made = self._shrink(photo, previous)
         except SkipError as skip:
             return skipped(record, skip), None
         except JournalError:
             raise
         except Exception as error:  # whatever one photo does, the others are still to be shrunk
             return replace(record, outcome=Outcome.FAILED, reason=explain(error)), error
+        return self._with_sidecars(photo, made)
+
+    def _with_sidecars(self, photo: Photo, made: Record) -> tuple[Record, Exception | None]:
+        """The record of a photo whose .pico file is made. Without its sidecars it failed, and is tried again."""
+        if self._settings.mode is Mode.OUTPUT and not self._settings.dry_run:
+            try:
+                copy_sidecars(photo)
+            except SidecarError as error:
+                return replace(made, outcome=Outcome.FAILED, reason=explain(error)), error
+        return made, None
 
     def _shrink(self, photo: Photo, previous: Record | None) -> Record:
         need = needed(photo)
@@ -143,8 +153,6 @@ class Pipeline:
             if record is None:
                 source = to_source(job.content, self._settings)
                 record = self._adopt(job) or self._write(job, source)
-        if self._settings.mode is Mode.OUTPUT and not self._settings.dry_run:
-            copy_sidecars(photo)
         return record
 
     def _read(self, photo: Photo, previous: Record | None) -> _Job:
@@ -177,7 +185,7 @@ class Pipeline:
         So nothing is lost when a run dies before its journal knows, or when the journal itself is lost.
         """
         target = job.photo.target
-        if not os.path.lexists(target):
+        if not _is_taken(target):
             return None
         if not originals.is_named_exactly(target):
             raise SkipError(Reason.NAME_TAKEN)
@@ -197,7 +205,7 @@ class Pipeline:
             raise SkipError(reason)
         self._take_over_anew(job)
         record = job.record(self._settings, self._run)
-        return replace(saved(record, target.stat().st_size, checked, None), reason=ADOPTED)
+        return adopted(record, target.stat().st_size, checked)
 
     def _write(self, job: _Job, source: Source) -> Record:
         if self._settings.dry_run:
@@ -287,6 +295,17 @@ class Pipeline:
         except Exception as error:
             return replace(current, outcome=Outcome.FAILED, reason=explain(error)), error
         return done, None
+
+
+def _is_taken(target: Path) -> bool:
+    """Whether something has the name. Raises SkipError if nothing can have it."""
+    try:
+        target.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SkipError(Reason.LONG_NAME) from error
+        return False
+    return True
 
 
 def _may_leave(record: Record) -> bool:

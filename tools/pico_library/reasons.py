@@ -39,13 +39,19 @@ class Reason(StrEnum):
     TRAILER = "holds unknown data behind the picture"
     SMALL_SAVING = "would save too little"
     UNLIKE = "would not look like the original"
+    TOO_UNLIKE = (
+        "its .pico file looks less like it than this run asks for; move that one away to shrink it anew"
+    )
+    LONG_NAME = "its name is too long to be followed by .pico; shorten it"
     NO_FIT = "does not fit --target-size at any quality"
     CHANGING = "changed while it was read"
     ATTRIBUTES = "its extended attributes cannot be kept on this disk"
 
 
 #: Reasons that may be gone the next time, whatever the settings.
-TRANSIENT = frozenset({Reason.CHANGING, Reason.PLACEHOLDER, Reason.NAME_TAKEN, Reason.CHANGED_SINCE})
+TRANSIENT = frozenset(
+    {Reason.CHANGING, Reason.PLACEHOLDER, Reason.NAME_TAKEN, Reason.CHANGED_SINCE, Reason.TOO_UNLIKE}
+)
 #: What `--keep-extras` carries inside the .pico file, so that nothing needs to be skipped.
 CARRIED_ON_REQUEST = frozenset(
     {Reason.GAIN_MAP, Reason.MOTION, Reason.PANORAMA, Reason.SEVERAL, Reason.TRAILER, Reason.LIVE_PHOTO}

@@ -109,7 +109,8 @@ def tried_out(record: Record, source: Source, digest: bytes, settings: Settings)
     assert record.before is not None
     expected = Expected(source, digest)
     alike = encode_alike(source, record.before, settings, lambda data: check_data(data, expected))
-    return replace(saved(record, len(alike.data), alike.checked, alike.quality), target_digest=None)
+    record = saved(record, len(alike.data), alike.checked, alike.quality)
+    return replace(record, target_digest=None, wrote=None)
 
 
 def is_accepted(checked: Checked, settings: Settings) -> bool:
@@ -150,11 +151,12 @@ def known_again(earlier: Record, identity: Identity, settings: Settings, run: in
     Raises SkipError if the original is to go and the .pico file does not look enough like it for this run.
     """
     if settings.mode.lets_go and earlier.score is not None and earlier.score > settings.max_difference:
-        raise SkipError(Reason.UNLIKE)
+        raise SkipError(Reason.TOO_UNLIKE)
     return replace(
         earlier,
         outcome=Outcome.SAVED,
         reason=None,
+        wrote=False,
         original=Original.KEPT,
         original_at=None,
         identity=identity,
@@ -164,7 +166,7 @@ def known_again(earlier: Record, identity: Identity, settings: Settings, run: in
 
 
 def saved(record: Record, size: int, checked: Checked, quality: int | None) -> Record:
-    """The record of a photo whose .pico file of `size` bytes was checked and accepted."""
+    """The record of a photo whose .pico file of `size` bytes was written, checked and accepted."""
     likeness = checked.likeness
     assert likeness is not None
     return replace(
@@ -175,7 +177,13 @@ def saved(record: Record, size: int, checked: Checked, quality: int | None) -> R
         similarity=likeness.similarity,
         crop=likeness.crop,
         target_digest=checked.target_digest,
+        wrote=True,
     )
+
+
+def adopted(record: Record, size: int, checked: Checked) -> Record:
+    """The record of a photo whose .pico file of `size` bytes was there already, was checked and accepted."""
+    return replace(saved(record, size, checked, None), reason=ADOPTED, wrote=False)
 
 
 def skipped(record: Record, skip: SkipError) -> Record:

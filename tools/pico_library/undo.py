@@ -12,7 +12,6 @@ from pico_library import originals
 from pico_library.faults import Step, reach
 from pico_library.journal import Journal, Original, Outcome, Record
 from pico_library.originals import OriginalError
-from pico_library.shrinking import ADOPTED
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def _undo(journal: Journal, record: Record) -> Undone:
         _bring_back(record)
         reach(Step.RESTORED)
         _give_back_date_and_tags(record)
-    if _was_written_by(journal, record):
+    if record.wrote:
         _remove_pico(record)
     journal.record(replace(record.with_original(Original.KEPT), outcome=Outcome.UNDONE))
     return Undone(back)
@@ -134,16 +133,6 @@ def _why_not_in_place(journal: Journal, record: Record) -> str:
     if newest is not None and newest.run > record.run and newest.original is not Original.KEPT:
         return f"its original left with run {newest.run}; first say: pico-library undo {newest.run}"
     return "its original is not in its place; is its disk connected?"
-
-
-def _was_written_by(journal: Journal, record: Record) -> bool:
-    """Whether the .pico file came into being in this run, not in an earlier one."""
-    if record.reason == ADOPTED:
-        return False
-    earlier = journal.before(record.path, record.run)
-    return (
-        earlier is None or earlier.outcome is Outcome.UNDONE or earlier.target_digest != record.target_digest
-    )
 
 
 def _remove_pico(record: Record) -> None:

@@ -6,6 +6,7 @@ and adopted, never written over. Nothing here touches the journal or an original
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pico_codec.cli import explain
+from pico_library import sidecars
 from pico_library.checking import Checked, CheckError, Expected, check_data
 from pico_library.cluster.agreement import ClusterError, Installed, require_same
 from pico_library.cluster.storage import Content, StorageError, same, storage_of
@@ -26,7 +28,7 @@ from pico_library.reasons import Reason, SkipError
 from pico_library.scan import Photo
 from pico_library.settings import Mode, Settings
 from pico_library.shrinking import (
-    ADOPTED,
+    adopted,
     encode_alike,
     is_accepted,
     is_ours,
@@ -223,9 +225,11 @@ def _judge(task: Task, published: Published) -> Report:
     if adopting and (reason := _reason_against(task, content, checked)) is not None:
         raise SkipError(reason)
     reach(Step.VERIFIED)
-    record = saved(_record(task, content, digest), len(data), checked, published.quality)
+    record = _record(task, content, digest)
+    size = len(data)
+    record = adopted(record, size, checked) if adopting else saved(record, size, checked, published.quality)
     _bring_sidecars(task)
-    return Report(replace(record, reason=ADOPTED) if adopting else record)
+    return Report(record)
 
 
 def _reason_against(task: Task, content: Content, checked: Checked) -> Reason | None:
@@ -275,13 +279,12 @@ def _bring_sidecars(task: Task) -> None:
     for name in photo.sidecars:
         source, target = f"{photo.folder}/{name}", f"{photo.target_folder}/{name}"
         storage = storage_of(target)
-        if storage.identity(target) is not None:
-            continue
-        content = storage_of(source).read(source)
-        try:
-            storage.put(target, content.data, source, content)
-        except FileExistsError:
-            continue
+        with sidecars.named(source, target):
+            if storage.identity(target) is not None:
+                continue
+            content = storage_of(source).read(source)
+            with contextlib.suppress(FileExistsError):
+                storage.put(target, content.data, source, content)
 
 
 def _require_room(task: Task, content: Content) -> None:
