@@ -11,10 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -22,7 +21,9 @@ from numpy.typing import NDArray
 
 from . import lossless
 from .container import Coder, Tile
-from .errors import CorruptError, OptionError, PicoError
+from .errors import CorruptError, OptionError, PicoError, ShutdownError
+from .forks import SHARED, kept
+from .pools import LastingPool
 from .registry import Weights
 from .tiling import ALIGNMENT, Box, Grid, pad_to_alignment
 
@@ -36,7 +37,6 @@ _LOOKAHEAD = 2  # tiles that wait, beyond one for every worker
 S = TypeVar("S")
 T = TypeVar("T")
 Profile = dict[str, float]
-_profile_lock = threading.Lock()
 
 
 @contextmanager
@@ -50,8 +50,9 @@ def timed(profile: Profile | None, part: str) -> Iterator[None]:
         return
     start = time.perf_counter()
     yield
-    with _profile_lock:
-        profile[part] = profile.get(part, 0.0) + time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    with SHARED:
+        profile[part] = profile.get(part, 0.0) + seconds
 
 
 class LearnedCodec:
@@ -60,9 +61,8 @@ class LearnedCodec:
     def __init__(self, weights: Weights):
         self.weights = weights
         self._networks: dict[str, Networks] = {}
-        self._lock = threading.Lock()
 
-    @cached_property
+    @kept
     def tile_coder(self) -> TileCoder:
         """The entropy coder with this model's tables."""
         from .entropy import Table, TileCoder
@@ -78,7 +78,7 @@ class LearnedCodec:
             raise OptionError(msg)
         from .networks.inference import Networks, best_precision
 
-        with self._lock:
+        with SHARED:
             if precision == "auto":
                 precision = best_precision()
             if precision not in self._networks:
@@ -259,7 +259,13 @@ def _network_workers(codec: LearnedCodec, precision: str) -> tuple[Executor, int
     They are made by a worker, whose arithmetic takes no other thread: in a forked child whose parent used torch, the
     caller's thread would wait for helpers that were not forked along.
     """
-    from .networks.workers import pool
+    try:
+        from .networks.workers import pool
+    except RuntimeError as error:
+        if threading.main_thread().is_alive():
+            raise
+        msg = f"torch cannot be imported any more ({error}); import torch before the main thread ends"
+        raise ShutdownError(msg) from error
 
     workers, count = pool()
     workers.submit(codec.networks, precision).result()
@@ -270,8 +276,13 @@ def _network_workers(codec: LearnedCodec, precision: str) -> tuple[Executor, int
 def _plain_workers() -> Iterator[tuple[Executor, int]]:
     """Threads for coding that needs no networks, and so no torch."""
     count = min(8, os.cpu_count() or 1)
+    try:
+        from concurrent.futures.thread import ThreadPoolExecutor
+    except RuntimeError:  # too late for this import; see pico_core/__init__.py
+        yield LastingPool(None), 1
+        return
     with ThreadPoolExecutor(count, thread_name_prefix="pico-lossless") as pool:
-        yield pool, count
+        yield LastingPool(pool), count
 
 
 def _in_order(job: Callable[[S], T], tasks: Iterable[S], pool: Executor, workers: int) -> Generator[T]:

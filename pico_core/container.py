@@ -10,7 +10,6 @@ import hashlib
 import io
 import threading
 from collections.abc import Sequence
-from functools import cached_property
 from typing import IO, Final
 
 from pico_core import boxes
@@ -38,6 +37,7 @@ from pico_core.errors import (
     TruncatedError,
     UnsupportedVersionError,
 )
+from pico_core.forks import kept
 
 __all__ = [
     "Coder",
@@ -91,7 +91,7 @@ class Container:
     def __init__(self, stream: IO[bytes], *, allow_truncated: bool = False) -> None:
         self._stream = stream
         self._lock = threading.Lock()
-        self._size = stream.seek(0, io.SEEK_END)
+        self._size = self._end()
         top, self._header_bytes = self._read_headers()
         self._media = top[-1]
         self._headers = parse_headers(self._header_bytes, top)
@@ -116,12 +116,12 @@ class Container:
         """Tile `index` of the alpha plane; as `read_tile`, and IndexError if the picture has no alpha."""
         return self._read_tile(self._headers.alpha_tiles, index, "alpha tile")
 
-    @cached_property
+    @kept
     def preview(self) -> bytes | None:
         """The small JPEG file inside, if there is one. Raises CorruptError or TruncatedError."""
         return self._read_item(self._headers.preview)
 
-    @cached_property
+    @kept
     def exif(self) -> bytes | None:
         """The Exif bytes as the source had them. Raises CorruptError or TruncatedError."""
         data = self._read_item(self._headers.exif)
@@ -133,7 +133,7 @@ class Container:
             raise CorruptError(msg)
         return exif
 
-    @cached_property
+    @kept
     def xmp(self) -> bytes | None:
         """The XMP packet as the source had it. Raises CorruptError or TruncatedError."""
         return self._read_item(self._headers.xmp)
@@ -143,7 +143,7 @@ class Container:
         """The ICC profile as the source had it; None means sRGB."""
         return self._headers.icc
 
-    @cached_property
+    @kept
     def extras(self) -> tuple[Extra, ...]:
         """The opaque items, in the order they were written. Raises CorruptError or TruncatedError."""
         infos = [self._headers.items[item_id].info for item_id in self._headers.extras]
@@ -159,8 +159,7 @@ class Container:
 
         Raises CorruptError, TruncatedError or TrailingDataError, also if the file changed since opening.
         """
-        with self._lock:
-            self._size = self._stream.seek(0, io.SEEK_END)
+        self._size = self._end()
         self._check_end(allow_truncated=False)
         if self._read(Extent(0, len(self._header_bytes)), "headers") != self._header_bytes:
             msg = "headers: they changed while the file was open"
@@ -171,6 +170,12 @@ class Container:
             for index, entry in enumerate(item.tiles):
                 self._read_checked(entry, f"{item}, tile {index}")
         _ = self.exif
+
+    def _end(self) -> int:
+        """Where the stream ends. Some streams, mmap up to Python 3.12 for one, do not return that from `seek`."""
+        with self._lock:
+            self._stream.seek(0, io.SEEK_END)
+            return self._stream.tell()
 
     # Headers
 

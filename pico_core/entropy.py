@@ -8,7 +8,6 @@ decoded, which catches damage that a checksum did not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import constriction
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CorruptError
+from .forks import kept
 from .scale_path import TABLE_COUNT, ScalePath
 
 _ESCAPES = constriction.stream.model.Uniform(65_536)  # how far an escaped symbol lies beyond its table
@@ -31,7 +31,7 @@ class Table:
         self.frequencies = frequencies
         self.radius = len(frequencies) // 2
 
-    @cached_property
+    @kept
     def model(self) -> Any:  # constriction carries no types
         """The distribution as the entropy coder takes it.
 

@@ -39,6 +39,10 @@ class WeightsError(PicoError):
     """A weights file is damaged or does not fit this version of the networks."""
 
 
+class ShutdownError(PicoError):
+    """The program is ending, and what the networks need can no longer be loaded."""
+
+
 class ImageTooLargeError(PicoError):
     """The picture has more pixels, or more along a side, than the limit in force."""
 

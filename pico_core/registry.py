@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import UnknownModelError, WeightsError
+from .errors import CorruptError, UnknownModelError, WeightsError
+from .forks import SHARED, kept
 from .scale_path import TABLE_COUNT, IntegerLayer, ScalePath
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -48,6 +47,12 @@ class Weights:
         """The highest level these weights were trained for; the lowest is 0."""
         return float(self.metadata["levels"]) - 1
 
+    def check_level(self, level: float) -> None:
+        """CorruptError for the level of a file that says it was made with these weights, and cannot have been."""
+        if level > self.max_level:
+            msg = f"its level is {level:g}; its weights know 0 to {self.max_level:g}; the file is damaged"
+            raise CorruptError(msg)
+
     def level_of_quality(self, quality: float) -> float:
         """Quality 0..100 -> level, strictly increasing, in steps of 1/4096 so that a file can store it."""
         points = self.metadata["quality"]
@@ -63,7 +68,7 @@ class Weights:
             if name.startswith(prefix)
         }
 
-    @cached_property
+    @kept
     def scale_path(self) -> ScalePath:
         """The integer scale decoder."""
         return ScalePath(*(self._integer_layer(name) for name in ("at64", "at32", "at16")))
@@ -87,7 +92,6 @@ class Weights:
 
 
 _loaded: dict[bytes, Weights] = {}
-_lock = threading.Lock()
 
 
 def folders() -> list[Path]:
@@ -106,7 +110,7 @@ def get(wanted: bytes) -> Weights:
 
     Raises UnknownModelError if no folder has them, WeightsError if the file is damaged.
     """
-    with _lock:
+    with SHARED:
         if wanted not in _loaded:
             _loaded[wanted] = load(_find(wanted))
             if _loaded[wanted].id != wanted:
@@ -118,7 +122,7 @@ def get(wanted: bytes) -> Weights:
 
 def add(weights: Weights) -> None:
     """Make weights that lie in no folder known to this process, for files that ask for them by their id."""
-    with _lock:
+    with SHARED:
         _loaded[weights.id] = weights
 
 

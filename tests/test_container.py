@@ -126,6 +126,18 @@ def test_an_unbuffered_file_is_read_as_a_buffered_one(tmp_path: Path) -> None:
         )
 
 
+def test_a_stream_whose_seek_returns_nothing_is_read() -> None:
+    """As that of mmap does, up to Python 3.12."""
+
+    class Silent(io.BytesIO):
+        def seek(self, *arguments: int) -> None:  # type: ignore[override]
+            super().seek(*arguments)
+
+    container = Container(Silent(samples.full_file()))
+    container.verify()
+    assert samples.content_of(container) == samples.content_of(samples.open_file(samples.full_file()))
+
+
 def test_every_storable_level_is_its_own_nearest() -> None:
     assert all(storable_level(step / 4096) == step / 4096 for step in range(0x10000))
     assert storable_level(15.99999) == 0xFFFF / 4096
