@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 from . import codec, registry
 from .codec import LearnedCodec, Profile, timed
 from .container import Coder, Container, Metadata, Picture, Tile, storable_level, write
-from .errors import (
-    ImageTooLargeError,
-    InvalidImageError,
-    OptionError,
-    PicoError,
-)
+from .errors import FormatError, ImageTooLargeError, InvalidImageError, OptionError, PicoError
 from .mosaic import Mosaic, missing_tile
 from .preview import make_preview
 from .tiling import MAX_SIDE, Box, Grid
@@ -62,7 +57,7 @@ def encode(
     4 (RGB, alpha) channels, 1 to 65,535 a side. Alpha is always coded exactly.
 
     One of: `quality` 0..100 (default 60); `level`, the finer scale of the format, 0 to the highest that the
-    weights know; `target_bytes`, which takes the largest quality whose file fits; `lossless`.
+    weights know; `target_bytes`, which takes a quality whose file fits while that of the next does not; `lossless`.
     `effort` 0 uses the networks only, 1 tries the lossless coder on tiles that look like graphics, 2 on all.
     `preview` embeds a small JPEG: True where the picture is large enough to afford one, False never, or
     the JPEG to embed. `precision` is that of the networks: `auto`, `float32` or `bfloat16`.
@@ -188,7 +183,10 @@ def _encode_at(
 def _encode_to_fit(
     planes: _Planes, alpha: list[Tile], learned: LearnedCodec, settings: _Settings, target_bytes: int
 ) -> bytes:
-    """The file of the largest quality that fits, by bisection; sizes rise with quality."""
+    """The file of a quality that fits while the next does not, by bisection.
+
+    Sizes rise with quality, but not always by each step: where pictures are tiny, one further up may fit again.
+    """
     best: bytes | None = None
     low, high = 0, 100
     while low <= high:
@@ -284,7 +282,7 @@ class PicoFile:
 
     @property
     def level(self) -> float:
-        """Level at which the networks coded the picture."""
+        """Level that the picture was encoded at; 0 if that was lossless."""
         return self.picture.level
 
     @property
@@ -375,15 +373,18 @@ class PicoFile:
         with closing(codec.decode_tiles(tiles, learned, channels, self.level, precision, profile)) as decoded:
             for index, pixels in zip(indices, decoded, strict=True):
                 if isinstance(pixels, PicoError):
-                    if not grey:
+                    if not (grey and isinstance(pixels, FormatError)):
                         raise pixels
                     pixels = missing_tile(self._grid.window(index), channels)
                 mosaic.add(index, pixels)
         return mosaic.finish()
 
     def _codec(self) -> LearnedCodec | None:
-        wanted = self.picture.model_id
-        return None if wanted is None else codec.codec_for(registry.get(wanted))
+        if self.picture.model_id is None:
+            return None
+        weights = registry.get(self.picture.model_id)
+        weights.check_level(self.level)
+        return codec.codec_for(weights)
 
 
 def decode(

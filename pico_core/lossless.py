@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .errors import CorruptError
+from .errors import CorruptError, ImageTooLargeError
 
 GRAPHIC_SHARE = 0.35  # share of flat pixels from which a tile counts as graphic
 ACCEPTED_FACTOR = 3.0  # a graphic tile is stored losslessly up to this many times the networks' bytes
@@ -59,13 +59,22 @@ def _stated_size(payload: bytes) -> tuple[int, int] | None:
 
 
 def decode(payload: bytes, height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    """The pixels (height, width, channels) of a WebP lossless file. Raises CorruptError if it is not that."""
+    """The pixels (height, width, channels) of a WebP lossless file.
+
+    Raises CorruptError if it is not that, ImageTooLargeError if Pillow was told to refuse pictures of this size.
+    """
     if _stated_size(payload) != (width, height):
         msg = f"a lossless tile is not WebP lossless of {width}x{height} pixels; the file is damaged"
         raise CorruptError(msg)
     try:
         with Image.open(io.BytesIO(payload), formats=["WEBP"]) as image:
             pixels = np.asarray(image.convert("RGB"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        msg = (
+            f"a tile of {width}x{height} pixels exceeds PIL.Image.MAX_IMAGE_PIXELS, which is {Image.MAX_IMAGE_PIXELS}; "
+            "set it to the pixels of the largest picture that you trust, or to None"
+        )
+        raise ImageTooLargeError(msg) from error
     except (OSError, SyntaxError, ValueError) as error:
         msg = f"a lossless tile cannot be decoded: {error}; the file is damaged"
         raise CorruptError(msg) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import container_samples as samples
+import numpy as np
 import pytest
 from container_edits import (
     DEPTH,
@@ -31,7 +32,7 @@ from container_samples import (
     twice,
 )
 
-from pico_core import boxes
+from pico_core import PicoFile, boxes, decode, encode
 from pico_core.container_format import checksum
 from pico_core.errors import (
     CorruptError,
@@ -290,6 +291,17 @@ def test_an_alpha_plane_that_does_not_fit_the_picture_is_refused(field: Edit) ->
             data, property_edit(b"pixi", lambda _: boxes.full_box(b"pixi", b"\3\x08\x08\x08"), number=1)
         )
     refuses(CorruptError, "the alpha plane must have 1 channel", data)
+
+
+def test_a_level_that_its_weights_do_not_know_is_refused_when_it_is_decoded() -> None:
+    content = encode(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8), level=7.0, effort=0)
+    beyond = spoil(content, property_edit(b"picC", put(11, struct.pack(">H", 7 * 4096 + 1))))
+    with PicoFile(beyond) as file:
+        assert file.level == 7 + 1 / 4096
+        for on_missing in ("error", "grey"):
+            with pytest.raises(CorruptError, match=r"level is 7\.00024; its weights know 0 to 7"):
+                file.decode(on_missing=on_missing)  # type: ignore[arg-type]
+    assert decode(content).shape == (64, 64, 1)
 
 
 def test_an_empty_colour_profile_is_refused() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pico_core import lossless
-from pico_core.errors import CorruptError
+from pico_core import PicoFile, encode, lossless
+from pico_core.errors import CorruptError, ImageTooLargeError
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]), st.integers(0, 2))
@@ -53,6 +55,19 @@ def test_a_lossless_tile_of_another_size_is_refused() -> None:
     payload = lossless.encode(np.zeros((10, 10, 3), np.uint8), 1)
     with pytest.raises(CorruptError, match="not WebP lossless of 11x10"):
         lossless.decode(payload, 10, 11, 3)
+
+
+@pytest.mark.parametrize(("limit", "warning"), [(40, "default"), (70, "error"), (0, "default")])
+def test_a_limit_of_pillow_that_a_tile_exceeds_is_named(
+    limit: int, warning: Literal["default", "error"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encode(np.arange(100, dtype=np.uint8).reshape(10, 10), lossless=True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with warnings.catch_warnings(), PicoFile(content) as file:
+        warnings.simplefilter(warning, Image.DecompressionBombWarning)
+        for on_missing in ("error", "grey"):
+            with pytest.raises(ImageTooLargeError, match=f"10x10 pixels.*MAX_IMAGE_PIXELS.* {limit}; set it"):
+                file.decode(on_missing=on_missing)  # type: ignore[arg-type]
 
 
 def test_a_lossless_tile_that_claims_to_be_huge_is_refused_before_it_is_decoded(
