@@ -122,7 +122,7 @@ def _stored_mode(im: Image.Image) -> str:
         f"cannot write mode {im.mode} as PICO, which holds 8 bits a sample: bring the values to 0..255 first"
     )
     if im.mode.startswith("I;16"):
-        msg += ", for example with im.point(lambda value: value / 256).convert('L')"
+        msg += ", for example with im.convert('I').point(lambda value: value / 256).convert('L')"
     raise OSError(msg)
 
 
@@ -166,11 +166,22 @@ def _exif(im: Image.Image, options: dict[str, Any]) -> bytes | None:
     if not isinstance(exif, Image.Exif):
         return _item(im, options, "exif")
     edited = exif.tobytes()
+    empty = len(edited) == len(Image.Exif().tobytes())
+    if empty and not _is_own(exif, im):
+        return None
     original = _item(im, {}, "exif")
     if original and edited == _rewritten(original):
         # Pillow's rewriting loses thumbnails and moves maker notes, so an unedited block travels as it came.
         return original
-    return edited if len(edited) > len(Image.Exif().tobytes()) else None
+    return None if empty else edited
+
+
+def _is_own(exif: Image.Exif, im: Image.Image) -> bool:
+    """Whether this is the object that the image hands out, and not one that is to replace what it has."""
+    try:
+        return exif is im.getexif()
+    except _UNREADABLE_EXIF:
+        return False
 
 
 def _rewritten(original: bytes) -> bytes | None:

@@ -94,6 +94,16 @@ def test_empty_exif_object_clears() -> None:
     assert "exif" not in reopened(im, exif=Image.Exif()).info
 
 
+def test_empty_exif_object_clears_even_where_there_is_nothing_but_a_thumbnail() -> None:
+    """To Pillow, such EXIF is as empty as the object: only that of the image itself leaves it alone."""
+    first = b"\0\0" + b"\0\0\0\x0e"  # no entries, and the place of the directory of the thumbnail
+    second = b"\0\1" + b"\1\3\0\3\0\0\0\1\0\6\0\0" + b"\0\0\0\0"
+    im = random_picture()
+    im.info["exif"] = b"Exif\0\0MM\0\x2a\0\0\0\x08" + first + second
+    assert "exif" not in reopened(im, exif=Image.Exif()).info
+    assert reopened(im, exif=im.getexif()).info["exif"] == im.info["exif"]
+
+
 @pytest.mark.parametrize("broken", [b"Exif\0\0garbage!", b"Exif\0\0II", b"II*\0", b"\0"])
 def test_broken_exif_can_be_replaced(broken: bytes) -> None:
     im = random_picture()
@@ -101,6 +111,7 @@ def test_broken_exif_can_be_replaced(broken: bytes) -> None:
     tags = Image.Exif()
     tags[0x0112] = 6
     assert reopened(im, exif=tags).getexif()[0x0112] == 6
+    assert "exif" not in reopened(im, exif=Image.Exif()).info
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ from plugin_samples import (
 
 import pillow_pico
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @settings(max_examples=60, deadline=None)
 @given(
@@ -114,16 +116,24 @@ def test_palette_with_alpha_becomes_an_alpha_channel() -> None:
     assert reopened(im).mode == "RGBA"
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I", "F"])
+SIXTEEN_BITS = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2"}
+
+
+@pytest.mark.parametrize("mode", [*SIXTEEN_BITS, "I", "F"])
 def test_more_than_eight_bits_is_refused_with_advice(mode: str) -> None:
     with pytest.raises(OSError, match=r"cannot write mode .* as PICO.*0\.\.255"):
         saved(Image.new(mode, (4, 4)))
 
 
-def test_the_advice_for_sixteen_bits_works() -> None:
-    im = Image.fromarray(np.array([[0, 256, 30000, 65535]], dtype=np.uint16))
-    again = reopened(im.point(lambda value: value / 256).convert("L"))
-    assert list(again.tobytes()) == [0, 1, 117, 255]
+@pytest.mark.parametrize("mode", SIXTEEN_BITS)
+def test_the_advice_for_sixteen_bits_works(mode: str) -> None:
+    values = np.array([0, 256, 30000, 40000, 65535], SIXTEEN_BITS[mode])
+    im = Image.frombytes(mode, (5, 1), values.tobytes())
+    with pytest.raises(OSError, match="for example with im") as caught:
+        saved(im)
+    advice = str(caught.value).partition("for example with ")[2]
+    assert list(reopened(eval(advice, {"im": im})).tobytes()) == [0, 1, 117, 156, 255]
+    assert advice.replace("'", '"') in (ROOT / "docs" / "pillow.md").read_text()
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (70_000, 1)])
