@@ -48,32 +48,6 @@ def test_what_a_pico_file_cannot_hold_is_refused_with_a_reason(data: bytes, reas
     assert caught.value.reason == reason
 
 
-def test_sixteen_bit_colour_png_is_refused() -> None:
-    """Pillow reads such a file as 8-bit RGB and does not tell."""
-    deep = png((16, 2), bytes(range(12)))
-    with Image.open(io.BytesIO(deep)) as im:
-        assert im.mode == "RGB"
-    with pytest.raises(UnsuitableError, match="more than 8 bits"):
-        read_source(deep)
-
-
-@pytest.mark.parametrize("most", [256, 1023, 65535])
-def test_deep_colour_ppm_is_refused(most: int) -> None:
-    """Pillow reads such a file as 8-bit RGB, too."""
-    deep = b"P6 # by hand\n2 1\n%d\n" % most + bytes(12)
-    with Image.open(io.BytesIO(deep)) as im:
-        assert im.mode == "RGB"
-    with pytest.raises(UnsuitableError, match="more than 8 bits"):
-        read_source(deep)
-
-
-@pytest.mark.parametrize(
-    "data", [b"P6 2 1 255\n" + bytes(6), b"P5 2 1 15\n\1\2", b"P4 2 1\n\x40", b"P3 2 1 9 " + b"1 " * 6]
-)
-def test_pnm_of_eight_bits_or_less_is_read(data: bytes) -> None:
-    assert read_source(data).pixels.shape[:2] == (1, 2)
-
-
 @pytest.mark.parametrize(("bits", "row"), [(1, b"\x40"), (2, b"\x30"), (4, b"\x0f"), (8, b"\0\xff")])
 def test_transparent_grey_of_every_depth_stays_transparent(bits: int, row: bytes) -> None:
     """Pillow spreads samples of 2 and 4 bits over 0 to 255, but not the transparent one."""
@@ -224,7 +198,6 @@ TGA = saved_as("TGA", id_section=b"")
 @pytest.mark.parametrize(
     ("data", "named"),
     [
-        (saved_as("TIFF"), "tags of a TIFF file other than EXIF, XMP and ICC"),
         (saved_as("BMP", dpi=(300, 300)), "dpi of a BMP file"),
         (saved_as("TGA", id_section=b"roll 7"), "id_section of a TGA file"),
         (TGA, None),

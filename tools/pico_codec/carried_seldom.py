@@ -88,13 +88,16 @@ def from_jpeg2000(data: bytes) -> Found:
     return replace(metadata, extras=tuple(extras)), MULTI_PICTURE if streams > 1 else None
 
 
+def jpeg2000_codestream(data: bytes) -> int:
+    """Where the first codestream of a JPEG 2000 file begins; its end if there is none."""
+    return next((start for kind, start, _ in _jp2_boxes(data) if kind == b"jp2c"), len(data))
+
+
 def left_of(kind: str, data: bytes, info: dict[Any, Any]) -> str | None:
     """What a file of another format holds beside its pixels, EXIF, XMP and ICC profile; None if that is nothing.
 
     `info` is Pillow's.
     """
-    if kind == "TIFF":
-        return "tags of a TIFF file other than EXIF, XMP and ICC"
     if kind == "PSD":
         return "layers and resources of a PSD file other than its ICC profile"
     if len(tuple(info.get("sizes") or ())) > 1:

@@ -75,7 +75,9 @@ def _add_encode(program: Program) -> None:
     rate = command.add_mutually_exclusive_group()
     rate.add_argument("--quality", type=_whole(0, 100), metavar="N", help="0 to 100 (default 60)")
     rate.add_argument("--level", type=float, metavar="X", help="the finer scale of the format, from 0")
-    rate.add_argument("--target-bytes", type=_whole(1), metavar="N", help="the best quality whose file fits")
+    rate.add_argument(
+        "--target-bytes", type=_whole(1), metavar="N", help="the quality up to which the file fits"
+    )
     rate.add_argument("--lossless", action="store_true", help="keep every pixel exactly")
     command.add_argument(
         "--effort",

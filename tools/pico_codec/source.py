@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import struct
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 import pillow_pico  # noqa: F401  (makes .pico files sources too)
-from pico_codec import carried, carried_seldom
+from pico_codec import carried, carried_seldom, carried_tiff
+from pico_codec.depth import bits_a_sample
 from pico_core.container import Metadata
 from pico_core.errors import PicoError
 
@@ -35,7 +35,6 @@ FILE_ERRORS = (
     Image.DecompressionBombError,
 )
 
-_LONGEST_PPM_HEADER = 4096  # bytes, comments included
 _STORED_MODES = {
     "1": ("L", "LA"),
     "L": ("L", "LA"),
@@ -127,6 +126,8 @@ def _everything(kind: str, data: bytes, known: Metadata, info: dict[Any, Any]) -
         return carried_seldom.from_gif(data)
     if kind == "JPEG2000":
         return carried_seldom.from_jpeg2000(data)
+    if kind == "TIFF":
+        return carried_tiff.from_tiff(data, known)
     if kind == "PICO":
         return replace(known, extras=carried.from_pico(data)), None
     return known, carried_seldom.left_of(kind, data, info)
@@ -139,22 +140,10 @@ def _check_frames(kind: str, im: Image.Image) -> None:
 
 
 def _check_depth(kind: str, data: bytes, im: Image.Image) -> None:
-    bits = data[24] if kind == "PNG" else 8  # Pillow reads 16-bit colour PNGs as 8-bit ones and does not tell
-    if kind == "PPM":
-        bits = _largest_sample(data).bit_length()  # those, too
-    if kind == "TIFF":
-        bits = max(getattr(im, "tag_v2", {}).get(258, (8,)))
-    if bits > 8 or im.mode.startswith(("I", "F")):
+    if bits_a_sample(kind, data, im) > 8 or im.mode.startswith(("I", "F")):
         raise UnsuitableError(Unsuitable.DEEP, "save it with 8 bits a sample first")
     if im.mode not in _STORED_MODES:
         raise UnsuitableError(Unsuitable.COLOUR_SPACE, "convert it to RGB first")
-
-
-def _largest_sample(data: bytes) -> int:
-    """What a PPM file calls white: the third number of its header; 1 for those of one bit, which have none."""
-    header = re.sub(rb"#[^\r\n]*", b"", data[2:_LONGEST_PPM_HEADER])
-    numbers = re.findall(rb"\d+", header)
-    return 1 if data[:2] in (b"P1", b"P4") or len(numbers) < 3 else int(numbers[2])
 
 
 def _mend_transparency(kind: str, data: bytes, im: Image.Image) -> None:
