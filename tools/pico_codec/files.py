@@ -1,7 +1,8 @@
 """Files that appear whole or not at all, and the removal of what a killed run left behind.
 
 A partial file lies in the folder of its target and is named `.<random>.pico-part`. While a process is at work
-on one it holds a lock on it; a partial file that nobody has locked is litter.
+on one it holds a lock on it; a partial file that nobody has locked is litter. Only its owner may read it, until it is
+known who may read the finished file.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ if sys.platform != "win32":
     import fcntl
 
 _PARTIAL_SUFFIX = ".pico-part"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class OutputError(PicoError):
@@ -55,14 +58,34 @@ class PartialFile:
         self.stream.flush()
         os.fsync(self.stream.fileno())
 
+    def open_up(self, like: Path | None = None) -> None:
+        """Give the file owner and access rights of another, or else the rights that a new file gets in its folder.
+
+        For files that get their names otherwise than by `publish`, and no rights otherwise. Raises OSError.
+        """
+        if sys.platform == "win32":
+            return
+        if like is None:
+            rights = _rights_of_new_files(self.path.parent)
+        else:
+            status = like.stat()
+            rights = _rights(status)
+            # Only root gives files away, and others to groups of their own.
+            with contextlib.suppress(OSError):
+                os.chown(self.path, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
+        with contextlib.suppress(OSError):  # a disk that keeps no rights
+            self.path.chmod(rights)
+
     def publish(self, target: Path, *, overwrite: bool) -> None:
-        """Give the file its final name, in the same folder, in one step.
+        """Give the file its final name, in the same folder, in one step, and before it the rights of what it replaces.
 
         Raises FileExistsError if the target has appeared meanwhile and must not be overwritten.
         """
-        self.sync()
-        if not overwrite and target.exists():
+        exists = target.exists()
+        if exists and not overwrite:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        self.open_up(target if exists else None)
+        self.sync()
         if sys.platform == "win32":
             self.stream.close()  # Windows renames no open file; elsewhere the lock is held until it is done
         self.path.replace(target)
@@ -104,10 +127,32 @@ def remove_leftovers(folder: Path) -> int:
     return removed
 
 
+def _rights(status: os.stat_result) -> int:
+    return stat.S_IMODE(status.st_mode) & 0o777
+
+
+def _rights_of_new_files(folder: Path) -> int:
+    """What a file gets that is created in a folder, by the umask or by lists of the folder's own.
+
+    An empty file tells. To ask for the umask is to change it, for all threads.
+    """
+    path = _free_name(folder)
+    descriptor = os.open(path, _CREATE, 0o666)
+    try:
+        return _rights(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)  # another run may have taken it for litter
+
+
+def _free_name(folder: Path) -> Path:
+    return folder / f".{secrets.token_hex(8)}{_PARTIAL_SUFFIX}"
+
+
 def _create(folder: Path) -> tuple[Path, IO[bytes]]:
     while True:
-        path = folder / f".{secrets.token_hex(8)}{_PARTIAL_SUFFIX}"
-        stream = path.open("xb")
+        path = _free_name(folder)
+        stream = os.fdopen(os.open(path, _CREATE, 0o600), "wb")
         try:
             if _lock(stream) and path.exists():
                 return path, stream

@@ -105,6 +105,7 @@ class Disk:
             partial.sync()
             reach(Step.SYNCED)
             if original.status is None:
+                partial.open_up()
                 os.utime(partial.path, ns=(original.changed_ns, original.changed_ns))
             else:
                 _take_over(Path(source), partial.path, original.status)
