@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from library_browser import chromium
-from library_samples import command, drawing, pico_library, scene
+from library_samples import ask, command, drawing, pico_library, scene
 
 from pico_library.cli import main
-from pico_library.journal import Identity, Outcome, Record
-from pico_library.report.facts import Report
+from pico_library.journal import Identity, Journal, Original, Outcome, Record
+from pico_library.report.facts import Report, gather_all
 from pico_library.report.page import page
 
 WIDTHS = (1366, 390)
@@ -38,6 +41,18 @@ def record(name: str, outcome: Outcome, reason: str | None = None, after: int | 
         score=None if after is None else 0.1,
         run=1,
     )
+
+
+def no_reading_of(photo: Path) -> Callable[..., int]:
+    """`os.open`, with a photo whose disk is in trouble."""
+    opened = os.open
+
+    def refuse(path: str | Path, *how: int) -> int:
+        if Path(path) == photo:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(path, *how)
+
+    return refuse
 
 
 def large_report() -> Report:
@@ -88,6 +103,90 @@ def test_names_that_are_no_text_do_not_end_a_run(where: str, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert (b"/\xff.png.pico\n" if where == "--beside" else b"/?. To put them back") in done.stdout
+
+
+@pytest.mark.parametrize("later", ["another photo", "a damaged one", "trouble"])
+@pytest.mark.parametrize("mode", ["archive", "replace"])
+def test_original_is_counted_where_it_lies_whatever_a_later_run_met_under_its_name(
+    mode: str, later: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody may empty an archive of which the journal says that it holds no original."""
+    library = tmp_path / "Photos"
+    library.mkdir()
+    photo = drawing(library / "0.png")
+    assert main(ask(mode, library)) == 0
+    drawing(photo, 40)
+    if later == "a damaged one":
+        photo.write_bytes(photo.read_bytes()[:900])
+    with monkeypatch.context() as patch:
+        if later == "trouble":
+            patch.setattr(os, "open", no_reading_of(photo))
+        assert main(["shrink", str(library)]) == (0 if later == "another photo" else 1)
+    outcome = "skipped" if later == "another photo" else "failed"
+    place, words = {"archive": ("archived", "in an archive"), "replace": ("trashed", "in the Trash")}[mode]
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert "Shrunk:   1 photo, " in shown
+    assert f"{outcome.capitalize() + ':':10}1\n" in shown
+    assert f"Originals of shrunk photos: 1 {words}\n" in shown
+    assert main(["status", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["photos"] == {"saved": 1, "skipped": 0, "failed": 0, "undone": 0, outcome: 1}
+    assert facts["originals"][place] == 1
+    assert main(["report"]) == 0
+    shown = capsys.readouterr().out
+    assert "0.png" in shown.splitlines()[2]
+    assert f"{outcome.capitalize()} 1:" in shown
+    assert main(["report", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["saved"], facts["originals"][place]) == (1, 1)
+    assert [(one["run"], one["outcome"]) for one in facts["photos"]] == [(1, "saved"), (2, outcome)]
+    assert main(["report", "--html", str(tmp_path / "page.html")]) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert f"originals: 1 {words}<" in text
+    assert "All 1 file that the journal knows" in text
+
+
+MADE = replace(record("a.jpg", Outcome.SAVED, after=5), digest=b"1" * 32, target_digest=b"t" * 32)
+OTHER = replace(MADE, digest=b"2" * 32)  # another photo of that name
+FAILED = replace(record("a.jpg", Outcome.FAILED), digest=MADE.digest)
+ARCHIVED = MADE.with_original(Original.ARCHIVED, Path("/archive/a.jpg"))
+LEAVING = FAILED.with_original(Original.LEAVING, Path("/archive/a.jpg"))
+TRASHED = MADE.with_original(Original.TRASHED)  # where, the system does not tell
+DELETED = MADE.with_original(Original.DELETED)
+UNDONE = replace(MADE, outcome=Outcome.UNDONE)
+
+
+@pytest.mark.parametrize(
+    ("records", "shrunk", "places"),
+    [
+        ([UNDONE], 0, {}),
+        ([MADE, UNDONE], 1, {Original.KEPT: 1}),
+        ([ARCHIVED, FAILED], 1, {Original.ARCHIVED: 1}),
+        ([ARCHIVED, OTHER], 1, {Original.ARCHIVED: 1, Original.KEPT: 1}),
+        ([ARCHIVED, TRASHED], 1, {Original.ARCHIVED: 1, Original.TRASHED: 1}),
+        ([TRASHED, replace(TRASHED, digest=OTHER.digest)], 1, {Original.TRASHED: 2}),
+        ([TRASHED, MADE], 1, {Original.KEPT: 1}),
+        ([ARCHIVED, ARCHIVED], 1, {Original.ARCHIVED: 1}),
+        ([ARCHIVED, ARCHIVED, OTHER], 1, {Original.ARCHIVED: 1, Original.KEPT: 1}),
+        ([LEAVING], 0, {Original.LEAVING: 1}),
+        ([MADE, LEAVING], 1, {Original.LEAVING: 1}),
+        ([OTHER, LEAVING], 1, {Original.KEPT: 1, Original.LEAVING: 1}),
+        ([DELETED, FAILED], 1, {Original.DELETED: 1}),
+        ([DELETED, OTHER], 1, {Original.KEPT: 1}),
+    ],
+)
+def test_photo_counts_once_and_its_originals_once_for_each_place(
+    records: list[Record], shrunk: int, places: dict[Original, int], tmp_path: Path
+) -> None:
+    """What a row of runs did with one name, the last one last."""
+    with Journal(tmp_path / "journal") as journal:
+        for one in records:
+            journal.record(replace(one, run=journal.start_run("beside", [], {})))
+        report = gather_all(journal)
+    assert (len(report.saved), dict(report.originals)) == (shrunk, places)
+    assert len(report.failed) == (records[-1].outcome is Outcome.FAILED)
 
 
 @pytest.mark.parametrize(("place", "why"), [("", "not a regular file"), ("missing/page.html", "no folder")])

@@ -272,6 +272,15 @@ class Journal:
                     sizes[run] = (before or 0, after or 0)
         return [_summary(row, counts.get(row[0], {}), sizes.get(row[0], (0, 0))) for row in runs]
 
+    def standing(self) -> Iterator[Record]:
+        """The newest record of every photo, its newest as shrunk, and those of originals elsewhere; by path and run."""
+        later = "path = one.path AND run > one.run AND (outcome = 'saved' OR one.outcome <> 'saved')"
+        query = (
+            f"SELECT {_COLUMNS} FROM photos AS one WHERE original IN ('leaving', 'trashed', 'archived') "
+            f"OR NOT EXISTS (SELECT 1 FROM photos WHERE {later}) ORDER BY path, run"
+        )
+        return self._read(query)
+
     def _create(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 
 from pico_library import places
 from pico_library.console import FINE, NOTHING, plural
 from pico_library.journal import Journal, Original, Outcome
+from pico_library.report.facts import gather_all
 from pico_library.table import share, size
 
 
@@ -23,41 +23,44 @@ def run(arguments: argparse.Namespace) -> int:
 
     file = places.journal_file()
     with Journal(file) as journal:
-        known = journal.known().values()
-        runs = journal.runs()
+        report = gather_all(journal)
+        runs = len(journal.runs())
+    known = report.records or report.undone
     try:
         with alone():
             at_work = False
     except BusyError:
         at_work = True
-    saved = [record for record in known if record.outcome is Outcome.SAVED]
-    outcomes = Counter(record.outcome for record in known)
-    where = Counter(record.original for record in saved)
-    before, after = sum(one.before or 0 for one in saved), sum(one.after or 0 for one in saved)
+    before, after = report.before, report.after
     if arguments.json:
         facts = {
             "journal": str(file),
             "at_work": at_work,
-            "runs": len(runs),
-            "photos": {str(outcome): outcomes[outcome] for outcome in Outcome},
-            "originals": {str(place): where[place] for place in Original},
+            "runs": runs,
+            "photos": {
+                str(Outcome.SAVED): len(report.saved),
+                str(Outcome.SKIPPED): len(report.skipped),
+                str(Outcome.FAILED): len(report.failed),
+                str(Outcome.UNDONE): len(report.undone),
+            },
+            "originals": {str(place): report.originals.get(place, 0) for place in Original},
             "bytes_before": before,
             "bytes_after": after,
         }
         print(json.dumps(facts, indent=2))
         return FINE if known else NOTHING
-    print(f"Journal:  {file} ({plural(len(runs), 'run')})")
+    print(f"Journal:  {file} ({plural(runs, 'run')})")
     print(f"At work:  {'yes' if at_work else 'no'}")
     if not known:
         print("No photos yet. Begin with: pico-library shrink --dry-run FOLDER")
         return NOTHING
     print(
-        f"Shrunk:   {plural(len(saved), 'photo')}, {size(before)} to {size(after)}, {share(before, after)} saved"
+        f"Shrunk:   {plural(len(report.saved), 'photo')}, {size(before)} to {size(after)}, {share(before, after)} saved"
     )
-    print(f"Skipped:  {outcomes[Outcome.SKIPPED]:,}")
-    print(f"Failed:   {outcomes[Outcome.FAILED]:,}")
-    places_of = ", ".join(f"{where[place]:,} {_WORDS[place]}" for place in Original if where[place])
-    print(f"Originals of shrunk photos: {places_of or 'none'}")
+    print(f"Skipped:  {len(report.skipped):,}")
+    print(f"Failed:   {len(report.failed):,}")
+    where = ", ".join(f"{count:,} {_WORDS[place]}" for place, count in report.originals.items())
+    print(f"Originals of shrunk photos: {where or 'none'}")
     return FINE
 
 

@@ -1,15 +1,17 @@
-"""The facts of a report: one run, or the newest state of every photo that the journal knows."""
+"""The facts of a report: of one run, or of every photo that the journal knows."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pico_library.journal import Journal, Outcome, Record, RunSummary
+from pico_library.journal import Journal, Original, Outcome, Record, RunSummary
 
 COLUMNS = (
     "path",
@@ -24,16 +26,24 @@ COLUMNS = (
     "original",
     "run",
 )
+_ELSEWHERE = frozenset({Original.LEAVING, Original.TRASHED, Original.ARCHIVED})
 
 
 @dataclass(frozen=True)
 class Report:
-    """Photos by what became of them; `run` is None if the report is about all of them."""
+    """Photos by what became of them; `run` is None if the report is about all of them.
+
+    Then a photo that was shrunk, and that a later run left alone or failed at, is in both lists. `elsewhere` are the
+    records of originals, besides those of `saved`, that lie in an archive or the Trash or may be on the way there:
+    another photo has taken their place since, or their run failed.
+    """
 
     saved: Sequence[Record]
     skipped: Sequence[Record]
     failed: Sequence[Record]
     run: RunSummary | None
+    undone: Sequence[Record] = ()
+    elsewhere: Sequence[Record] = ()
 
     @property
     def before(self) -> int:
@@ -47,8 +57,16 @@ class Report:
 
     @property
     def records(self) -> list[Record]:
-        """All photos, in the order of their paths."""
-        return sorted((*self.saved, *self.skipped, *self.failed), key=lambda record: record.path)
+        """All photos, in the order of their paths, and of the runs that have something to say of the same one."""
+        return sorted(
+            (*self.saved, *self.skipped, *self.failed), key=lambda record: (record.path, record.run)
+        )
+
+    @property
+    def originals(self) -> Mapping[Original, int]:
+        """How many originals of photos that were shrunk are where, by the journal."""
+        found = Counter(record.original for record in (*self.saved, *self.elsewhere))
+        return {place: found[place] for place in Original if found[place]}
 
     def by_reason(self) -> dict[str, list[Path]]:
         """The files that were left alone, by the reason, the most frequent first."""
@@ -70,14 +88,51 @@ def grouped(records: Sequence[Record]) -> dict[str, list[Path]]:
 
 def gather(journal: Journal, run: int | None) -> Report | None:
     """The facts of a run, or of all photos; None if there is no such run."""
+    if run is None:
+        return gather_all(journal)
     summary = next((one for one in journal.runs() if one.number == run), None)
-    if run is not None and summary is None:
+    if summary is None:
         return None
-    records = journal.photos(run) if run is not None else list(journal.known().values())
-    by_outcome: dict[Outcome, list[Record]] = {outcome: [] for outcome in Outcome}
+    lists = _by_outcome(journal.photos(run))
+    failed = lists[Outcome.FAILED]
+    leaving = [one for one in failed if one.original in _ELSEWHERE]
+    return Report(lists[Outcome.SAVED], lists[Outcome.SKIPPED], failed, summary, elsewhere=leaving)
+
+
+def gather_all(journal: Journal) -> Report:
+    """The facts of all photos."""
+    last, saved, elsewhere = [], [], []
+    for _, group in itertools.groupby(journal.standing(), key=lambda record: record.path):
+        records = list(group)
+        shrunk, others = _shrunk_and_elsewhere(records)
+        saved += [] if shrunk is None else [shrunk]
+        elsewhere += others
+        last.append(records[-1])
+    lists = _by_outcome(last)
+    return Report(
+        saved, lists[Outcome.SKIPPED], lists[Outcome.FAILED], None, lists[Outcome.UNDONE], elsewhere
+    )
+
+
+def _by_outcome(records: Iterable[Record]) -> dict[Outcome, list[Record]]:
+    lists: dict[Outcome, list[Record]] = {outcome: [] for outcome in Outcome}
     for record in records:
-        by_outcome[record.outcome].append(record)
-    return Report(by_outcome[Outcome.SAVED], by_outcome[Outcome.SKIPPED], by_outcome[Outcome.FAILED], summary)
+        lists[record.outcome].append(record)
+    return lists
+
+
+def _shrunk_and_elsewhere(records: Sequence[Record]) -> tuple[Record | None, list[Record]]:
+    """How a photo was shrunk the last time, if it was, and a record for each further original that is elsewhere."""
+    away = [one for one in records if one.original in _ELSEWHERE]
+    places = {one.original_at or one.digest: one for one in away}
+    shrunk = next((one for one in reversed(records) if one.outcome is Outcome.SAVED), None)
+    if shrunk is None:
+        return None, list(places.values())
+    for one in away:
+        if one.run > shrunk.run and one.digest == shrunk.digest:  # the run failed while this original left
+            shrunk = shrunk.with_original(one.original, one.original_at)
+    places.pop(shrunk.original_at or shrunk.digest, None)
+    return shrunk, list(places.values())
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -89,6 +144,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "failed": len(report.failed),
         "bytes_before": report.before,
         "bytes_after": report.after,
+        "originals": {str(place): report.originals.get(place, 0) for place in Original},
         "photos": [dict(zip(COLUMNS, _row(record), strict=True)) for record in report.records],
     }
 

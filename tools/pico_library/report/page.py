@@ -66,7 +66,7 @@ def is_page(file: Path) -> bool:
 
 def _subtitle(report: Report) -> str:
     if report.run is None:
-        count = len(report.records)
+        count = len({record.path for record in report.records})
         return f"All {plural(count, 'file')} that the journal knows" if count else "The journal knows no file"
     run = report.run
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
@@ -76,10 +76,8 @@ def _subtitle(report: Report) -> str:
 def _totals(report: Report) -> str:
     saved = report.before - report.after
     part = 100 * report.after / max(report.before, 1)
-    where: dict[Original, int] = {}
-    for record in report.saved:
-        where[record.original] = where.get(record.original, 0) + 1
-    originals = ", ".join(f"{count:,} {_ORIGINALS[place]}" for place, count in where.items()) or "none"
+    where = report.originals.items()
+    originals = ", ".join(f"{count:,} {_ORIGINALS[place]}" for place, count in where) or "none"
     reasons = (
         f"{plural(len(report.by_reason()), 'reason')}, listed below" if report.skipped else "nothing to name"
     )
