@@ -182,6 +182,6 @@ def test_file_urls_are_paths() -> None:
     assert location("file:///a%20b/c.jpg") == Path("/a b/c.jpg")
     assert location("file://localhost/c.jpg") == Path("/c.jpg")
     assert location("C:/photos") == Path("C:/photos")
-    for text in ("file://elsewhere/c.jpg", "gs://bucket/c", "memory://x"):
+    for text in ("file://elsewhere/c.jpg", "file://", "file://localhost", "gs://bucket/c", "memory://x"):
         with pytest.raises(OptionError):
             location(text)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from library_samples import drawing
 
 from pico_library import places
 from pico_library.cli import main, parsers
 from pico_library.options import choice_of, settings_of
 from pico_library.settings import Mode
 from pico_library.watch.service import words_of
+
+
+class Terminal(io.StringIO):
+    """Somebody who types this."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +94,79 @@ def test_value_that_is_no_number_is_said_in_words(
     error = capsys.readouterr().err
     assert " is not " in error
     assert "literal" not in error
+
+
+@pytest.mark.parametrize("option", ["--max-memory", "--target-size"])
+def test_size_with_hundreds_of_digits_is_refused_in_a_line_that_can_be_read(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = "9" * 400
+    assert main(["shrink", f"{option}={number}", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith(f"argument {option}: 9999999999999999... is too large a number")
+    places.config_file().write_text(f'[shrink]\n{option.removeprefix("--")} = "{number}"\n')
+    assert main(["status"]) == 2
+    assert "is too large a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["shrink", ""],
+        ["shrink", "photos", ""],
+        ["shrink", "photos", "--archive", ""],
+        ["shrink", "photos", "--output="],
+        ["watch", ""],
+        ["watch", "photos", "--archive", ""],
+        ["restore", ""],
+        ["restore", "photos", "--output", ""],
+        ["verify", ""],
+        ["verify", "photos", "--against", ""],
+        ["view", ""],
+        ["report", "--html", ""],
+    ],
+    ids=" ".join,
+)
+def test_empty_path_is_refused_as_a_variable_that_is_not_set(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To most of the library an empty path is the current folder, which nobody asked to have shrunk."""
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith(
+        ": '' is no path; perhaps a variable of the shell is not set (the current folder is '.')"
+    )
+
+
+def test_empty_path_in_the_settings_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places.config_file().write_text('[shrink]\narchive = ""\n')
+    assert main(["shrink", str(tmp_path)]) == 2
+    assert f"{places.config_file()}: [shrink]: archive = '' does not work: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "no\n", "yes, but\n"])
+@pytest.mark.parametrize("command", ["shrink", "watch --once"])
+def test_end_of_the_input_and_anything_but_yes_is_a_no(
+    command: str,
+    answer: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    library = tmp_path / "Photos"
+    library.mkdir()
+    drawing(library / "0.png")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert main([*command.split(), str(library), "--archive", str(tmp_path / "archive")]) == 2
+    told = capsys.readouterr()
+    assert told.out.rstrip().endswith("Go on? [y/N]")
+    assert not told.err
+    assert [path.name for path in library.iterdir()] == ["0.png"]
+    assert not (tmp_path / "archive").exists()
 
 
 def test_contradictions_in_the_settings_file_are_refused(

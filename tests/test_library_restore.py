@@ -83,8 +83,10 @@ def test_restore_into_something_that_is_no_folder_is_named(
 ) -> None:
     assert main(["shrink", str(library)]) == 0
     (tmp_path / "file").write_bytes(b"")
-    assert main(["restore", str(library), "--output", str(tmp_path / "file")]) == 1
-    assert f"cannot write {tmp_path / 'file' / '0.png'} (File exists)" in capsys.readouterr().err
+    assert main(["restore", str(library), "--output", str(tmp_path / "file")]) == 2
+    assert (
+        f"{tmp_path / 'file'}: is no folder; choose another folder with --output" in capsys.readouterr().err
+    )
 
 
 def test_restored_file_whose_comment_differs_is_discarded(
@@ -293,3 +295,67 @@ def test_original_that_cannot_come_back_says_what_to_do(
     assert main(["undo", "1"]) == 1
     assert "(No space left on device); see that its folder has room" in capsys.readouterr().err
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("command", ["verify", "restore"])
+def test_pico_file_is_done_once_however_many_paths_lead_to_it(
+    command: str, library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below = library / "2024"
+    below.mkdir()
+    (library / "1.png").rename(below / "1.png")
+    assert main(["shrink", str(library)]) == 0
+    capsys.readouterr()
+    paths = [below, library, below / "1.png.pico", library / "2024" / ".." / "0.png.pico", library]
+    options = ["--output", str(tmp_path / "out")] if command == "restore" else []
+    assert main([command, *map(str, paths), *options]) == 0
+    said = "Restored 2 pictures.\n" if command == "restore" else "2 .pico files fine.\n"
+    assert capsys.readouterr() == (said, "")
+    if command == "restore":
+        names = [
+            str(path.relative_to(tmp_path / "out")) for path in sorted((tmp_path / "out").rglob("*.png"))
+        ]
+        assert names == ["0.png", "1.png"], "as the first path has it that leads there"
+
+
+def test_folder_that_cannot_be_listed_is_named_once_however_many_paths_lead_to_it(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = os.scandir
+    closed = library / "closed"
+    closed.mkdir()
+
+    def refuse(folder: str) -> object:
+        if str(folder) == str(closed):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), folder)
+        return listing(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert main(["restore", str(library), str(closed)]) == 1
+    told = capsys.readouterr()
+    assert told.out == "Restored 0 pictures. Failed: 1, see above.\n"
+    assert told.err.count("cannot be looked into") == 1
+
+
+@pytest.mark.parametrize("name", ["a.jpg", ".jpg", "photo.jpg", ".pico"])
+@pytest.mark.parametrize("command", ["restore", "verify", "verify --against"])
+def test_picture_that_is_no_pico_file_is_called_that_and_not_damaged(
+    command: str, name: str, library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(library / "0.png") as im:
+        im.save(library / name, "JPEG")
+    against = ["--against", str(library)] if "--" in command else []
+    assert main([command.split()[0], str(library / name), *against]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"pico-library: {library / name}: ")
+    assert error.endswith("; only .pico files can be read here\n")
+
+
+@pytest.mark.parametrize("name", ["a.bin", "scan", ".pico", "holiday.png", "holiday.PNG.PICO"])
+def test_pico_file_of_another_name_is_restored_under_that_name_and_an_ending(
+    name: str, library: Path, tmp_path: Path
+) -> None:
+    with_metadata(library / name, Metadata())
+    assert main(["restore", str(library / name), "--output", str(tmp_path / "out")]) == 0
+    expected = {"holiday.png": "holiday.png", "holiday.PNG.PICO": "holiday.PNG"}.get(name, f"{name}.jpg")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [expected]

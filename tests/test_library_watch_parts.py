@@ -287,7 +287,7 @@ def test_resting_watcher_tells_of_failures_and_of_what_waits(folder: Path) -> No
     watched = WatchedFolder(folder, Hints(lambda: None), tally.problem, 60.0)
     watched.check(observe=False)
     for name, outcome in (("a", Outcome.SAVED), ("b", Outcome.SAVED), ("c", Outcome.FAILED)):
-        tally.add(Done(name, outcome, None, 5000, 1000, is_disk_full=False))
+        tally.add(Done(name, outcome, None, 5000, 1000))
     tally.show([watched], photos, "")
     assert line.text == "Watching 1 folder: 2 photos shrunk, 8.0 kB saved; 1 failed"
     photos.ready["d"] = Look(1, 1, 1)

@@ -8,6 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pico_core.errors import PicoError
+
+
+class UsageError(PicoError):
+    """What the command line asks for cannot be."""
+
 
 class Flag(argparse.Action):
     """`--name`, and `--no-name`, which takes back what the settings' file says."""
@@ -58,9 +64,17 @@ class Listed(argparse._AppendAction):
         super().__call__(parser, namespace, values, option)
 
 
+def plain_path(text: str) -> Path:
+    """A path as it was typed. An empty one is refused: `Path` would take it for the current folder."""
+    if not text:
+        msg = "'' is no path; perhaps a variable of the shell is not set (the current folder is '.')"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
+
+
 def path_of(text: str) -> Path:
     """A path, in which `~` is the user's home: in the settings' file no shell puts that in."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111 (a name like ~x of no user stays what it is)
+    return plain_path(os.path.expanduser(text))  # noqa: PTH111 (a name like ~x of no user stays what it is)
 
 
 def file_of(text: str) -> Path:

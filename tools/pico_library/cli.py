@@ -12,6 +12,7 @@ from pico_codec.program import brought_out, print_any_name, say
 from pico_core import __version__
 from pico_core.errors import PicoError
 from pico_library import config, places
+from pico_library.arguments import UsageError
 from pico_library.console import BUSY, EXIT_CODES, FAILED, FINE, INTERRUPTED, USAGE
 
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = int(exit_request.code or FINE)
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except config.ConfigError as error:
+        except (config.ConfigError, UsageError) as error:
             code = _say(error, USAGE)
         except BusyError as error:
             code = _say(error, BUSY)

@@ -41,6 +41,16 @@ def print_exactly(text: str) -> None:
     sys.stdout.buffer.write(os.fsencode(text) if os.name == "posix" else text.encode())
 
 
+def agrees(question: str) -> bool:
+    """Ask in the terminal. Only `y` and `yes` are a yes; the end of the input (Ctrl-D) is none."""
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:
+        print()
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
 def plural(count: int, one: str) -> str:
     """`1 photo`, `2 photos`, `1,000 photos`."""
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -30,6 +31,16 @@ def is_folder(path: Path) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
+def why_no_folder(path: Path) -> str | None:
+    """Why there is no folder at a path and none can be made, as far as looking tells; None if one is or can be."""
+    try:
+        return None if stat.S_ISDIR(path.stat().st_mode) else "is no folder"
+    except NotADirectoryError:
+        return "lies below a file"
+    except OSError as error:
+        return "a link on the way there leads to itself" if error.errno == errno.ELOOP else None
+
+
 def _status(path: Path) -> os.stat_result | None:
     """None if nothing is there. `Path.exists` and `Path.is_dir` answer that too, or raise, by the version of Python."""
     try:
@@ -37,5 +48,8 @@ def _status(path: Path) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        what = f"cannot be looked at ({error.strerror}); see that you may open the folder that it is in"
+        hint = "see that you may open the folder that it is in"
+        if error.errno == errno.ELOOP:
+            hint = "see that no link on the way there leads to itself"
+        what = f"cannot be looked at ({error.strerror}); {hint}"
         raise GivenError(path, what) from error

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from pico_core.errors import OptionError
-from pico_library.arguments import Flag, Instead, Listed, path_of
+from pico_library.arguments import Flag, Instead, Listed, UsageError, path_of
+from pico_library.cluster.urls import Url
 from pico_library.config import ConfigError
+from pico_library.given import why_no_folder
 from pico_library.places import config_file
 from pico_library.scan import Choice
 from pico_library.settings import (
@@ -27,7 +29,7 @@ T = TypeVar("T")
 N = TypeVar("N", int, float)
 Group: TypeAlias = "argparse._ArgumentGroup | argparse._MutuallyExclusiveGroup"
 
-
+_MOST_SHOWN = 16  # characters of a number that is too large
 _MODES = {
     "beside": Mode.BESIDE,
     "output": Mode.OUTPUT,
@@ -151,7 +153,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         min_saving=arguments.min_saving,
         max_difference=arguments.max_difference,
         keep_extras=arguments.keep_extras,
-        archive=arguments.archive.resolve() if mode is Mode.ARCHIVE else None,
+        archive=folder_of(arguments.archive, "--archive") if mode is Mode.ARCHIVE else None,
         dry_run=getattr(arguments, "dry_run", False),
         max_memory=arguments.max_memory,
     )
@@ -160,12 +162,23 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 def choice_of(arguments: argparse.Namespace, settings: Settings) -> Choice:
     """Which files a command line asks for."""
     return Choice(
-        arguments.output.resolve() if arguments.output else None,
+        folder_of(arguments.output, "--output") if arguments.output else None,
         tuple(arguments.include or ()),
         tuple(arguments.exclude or ()),
         settings.keep_extras,
         settings.mode.lets_go,
     )
+
+
+def folder_of(path: Path, option: str) -> Path:
+    """Where a folder lies that an option names, links followed. It need not be there yet. Raises UsageError."""
+    if isinstance(path, Url):
+        return path
+    problem = why_no_folder(path)
+    if problem is not None:
+        msg = f"{path}: {problem}; choose another folder with {option}"
+        raise UsageError(msg)
+    return path.resolve()
 
 
 def by(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -176,6 +189,9 @@ def by(parse: Callable[[str], T]) -> Callable[[str], T]:
             return parse(text)
         except OptionError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
+        except OverflowError as error:
+            msg = f"{text[:_MOST_SHOWN]}{'...' if len(text) > _MOST_SHOWN else ''} is too large a number"
+            raise argparse.ArgumentTypeError(msg) from error
 
     return convert
 

@@ -39,24 +39,53 @@ def find(
 ) -> Iterator[tuple[Path, Path]]:
     """The .pico files among the roots and in the folders below them, each with the root that it belongs to.
 
-    A folder that cannot be listed is passed over; `on_problem` gets the error, whose `filename` is the folder.
-    Raises GivenError for a root that cannot be looked at.
+    A file is found once, however many roots lead to it, and belongs to the first. A folder that cannot be listed is
+    passed over; `on_problem` gets the error, whose `filename` is the folder, once. Raises GivenError for a root that
+    cannot be looked at.
     """
+    seen: set[Path] = set()
+
+    def is_new(path: Path) -> bool:
+        before = len(seen)
+        seen.add(path)
+        return len(seen) > before
+
+    def tell(error: OSError) -> None:
+        if on_problem is not None and is_new(Path(error.filename)):
+            on_problem(error)
+
     for root in roots:
-        if not is_folder(root):
-            yield root.parent.resolve() / root.name, root.parent.resolve()
-            continue
-        base = root.resolve()
-        for folder, below, names in os.walk(base, onerror=on_problem):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in sorted(names):
-                if name.lower().endswith(PICO_EXTENSION) and not name.startswith("."):
-                    yield Path(folder, name), base
+        for path, base in _below(root, tell):
+            if is_new(path):
+                yield path, base
+
+
+def _below(root: Path, on_problem: Callable[[OSError], object]) -> Iterator[tuple[Path, Path]]:
+    """The .pico files below one root, or the root itself."""
+    if not is_folder(root):
+        yield root.parent.resolve() / root.name, root.parent.resolve()
+        return
+    base = root.resolve()
+    for folder, below, names in os.walk(base, onerror=on_problem):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower().endswith(PICO_EXTENSION) and not name.startswith("."):
+                yield Path(folder, name), base
+
+
+def original_name(pico: Path) -> str:
+    """The name that the original has by that of the .pico file. A file that is not named like one keeps its name."""
+    return pico.stem if is_named_pico(pico) else pico.name
+
+
+def is_named_pico(path: Path) -> bool:
+    """Whether a file is named like a .pico file."""
+    return path.suffix.lower() == PICO_EXTENSION
 
 
 def name_of(pico: Path, extension: str | None) -> str:
     """The name of the picture: `IMG.jpg` from `IMG.jpg.pico`, or with another extension (`png`)."""
-    stem = pico.name[: -len(PICO_EXTENSION)]
+    stem = original_name(pico)
     known = Path(stem).suffix.lower() in PHOTO_EXTENSIONS
     if extension is None:
         return stem if known else f"{stem}.jpg"
@@ -68,6 +97,9 @@ def restore(pico: Path, target: Path) -> Restored:
 
     The file has its name only after it was read back and its metadata compared. Raises FILE_ERRORS.
     """
+    if not is_named_pico(pico):
+        with PicoFile(read_from_disk(pico), max_pixels=None):
+            pass  # or its own name would be the first thing in the way of the picture
     if os.path.lexists(target):
         msg = f"{target} exists already; move it away, or choose another folder with --output"
         raise OutputError(msg)

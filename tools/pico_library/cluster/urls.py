@@ -66,6 +66,9 @@ def location(text: str) -> Path:
         if machine not in ("", "localhost"):
             msg = f"{text}: names another machine, {machine}; mount its disk and write file:///path"
             raise OptionError(msg)
+        if not slash:
+            msg = f"{text}: names no path; write file:///FOLDER"
+            raise OptionError(msg)
         return Path(unquote(slash + path))
     if scheme not in ("s3", "s3a"):
         msg = (

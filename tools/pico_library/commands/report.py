@@ -10,6 +10,7 @@ from pico_codec.files import OutputError, check_output, write_whole
 from pico_library import places
 from pico_library.arguments import Instead, path_of
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, print_exactly, printable
+from pico_library.given import exists
 from pico_library.journal import Journal
 from pico_library.options import add_form
 from pico_library.report.facts import Report, as_csv, as_json, gather
@@ -61,6 +62,7 @@ def _write_page(report: Report, target: Path) -> int:
 
     try:
         # Before the work, which takes a moment; a name without a folder, or of one, comes to nothing.
+        exists(target)  # or a link that leads to itself would raise what is no error of ours
         real = check_output(target.absolute(), overwrite=True)
         if real.exists() and not is_page(real):
             complain(target, "exists already, and is no page of this command; choose another name")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pico_codec.cli import explain
 from pico_codec.source import FILE_ERRORS
-from pico_library.arguments import path_of
+from pico_library.arguments import path_of, plain_path
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.given import exists
+from pico_library.options import folder_of
 
 DESCRIPTION = """Write the picture of every .pico file again, as JPEG, PNG or WebP, with all its metadata, its date and
 its access rights. The pixels are those of the .pico file: where the very bytes of the original still lie in the
@@ -19,7 +20,7 @@ Trash or an archive, `pico-library undo` brings them back instead. .pico files s
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "paths", metavar="PATH", type=Path, nargs="+", help=".pico files, and folders of them"
+        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
     )
     command.add_argument("--format", choices=("jpg", "png", "webp"), help="default: what the file was before")
     command.add_argument("--output", type=path_of, metavar="DIR", help="write to DIR, in the same subfolders")
@@ -33,10 +34,12 @@ def run(arguments: argparse.Namespace) -> int:
         if not exists(path):
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
+    output = None if arguments.output is None else folder_of(arguments.output, "--output")
     done = failed = 0
     with Walk(arguments.paths) as walk:
         for pico, base in walk:
-            if _is_restored(pico, base, arguments):
+            folder = pico.parent if output is None else output / pico.parent.relative_to(base)
+            if _is_restored(pico, folder, arguments.format):
                 done += 1
             else:
                 failed += 1
@@ -51,15 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     return FINE if done else NOTHING
 
 
-def _is_restored(pico: Path, base: Path, arguments: argparse.Namespace) -> bool:
-    """Restore a picture, and say what stays behind or why it failed."""
+def _is_restored(pico: Path, folder: Path, extension: str | None) -> bool:
+    """Restore a picture into a folder, and say what stays behind or why it failed."""
     from pico_library.restore import name_of, restore
 
-    folder = pico.parent
-    if arguments.output is not None:
-        folder = arguments.output.resolve() / pico.parent.relative_to(base)
     try:
-        restored = restore(pico, folder / name_of(pico, arguments.format))
+        restored = restore(pico, folder / name_of(pico, extension))
     except FILE_ERRORS as error:
         complain(pico, explain(error))
         return False

@@ -29,6 +29,7 @@ from pico_library.console import (
     INTERRUPTED,
     NOTHING,
     USAGE,
+    agrees,
     complain,
     plural,
     print_exactly,
@@ -47,6 +48,7 @@ from pico_library.options import (
     settings_of,
 )
 from pico_library.plan import Plan
+from pico_library.room import full_place
 from pico_library.settings import Mode, Settings
 from pico_library.table import reasons_table, savings_table, size
 
@@ -193,6 +195,7 @@ class Summary:
 def _work(results: Any, summary: Summary) -> None:
     total = len(summary.plan.photos)
     saved = 0
+    full: Record | None = None
     shape = "{percentage:3.0f} % |{bar:24}| {n_fmt} of {total_fmt} photos{postfix} saved, {remaining} left"
     with tqdm(
         total=total, bar_format=shape, postfix=size(0), disable=None, leave=False, dynamic_ncols=True
@@ -202,15 +205,19 @@ def _work(results: Any, summary: Summary) -> None:
             record = result.record
             if result.error is not None:
                 complain(record.path, record.reason or "failed")
-                if result.disk_is_full and record.target is None:
-                    left = total - len(summary.records)
-                    text = f"the disk is full; free some space and run again ({left:,} left)"
-                    complain(record.path.parent, text)
+                full = full or (record if result.disk_is_full else None)
             elif record.outcome is Outcome.SAVED:
                 saved += (record.before or 0) - (record.after or 0)
             progress.set_postfix_str(size(saved), refresh=False)
             progress.update()
         progress.refresh()  # the last photos may have followed each other faster than the line is drawn
+    if full is not None:
+        left = total - len(summary.records)
+        how_many = f" ({left:,} left)" if left else ""
+        complain(
+            full_place(full, summary.settings, summary.plan.photos),
+            f"the disk is full; free some space and run again{how_many}",
+        )
 
 
 def _add_the_last(summary: Summary) -> None:
@@ -237,8 +244,7 @@ def _agreed(arguments: argparse.Namespace, plan: Plan, settings: Settings) -> bo
         Mode.ARCHIVE: f"their originals moved to {printable(str(settings.archive))}",
         Mode.DELETE: "their originals REMOVED FOR GOOD",
     }[settings.mode]
-    answer = input(f"{plural(len(plan.photos), 'photo')} will be shrunk and {what}. Go on? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")
+    return agrees(f"{plural(len(plan.photos), 'photo')} will be shrunk and {what}. Go on?")
 
 
 def _print(summary: Summary, arguments: argparse.Namespace) -> None:

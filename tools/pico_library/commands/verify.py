@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pico_codec.source import FILE_ERRORS
 from pico_library import places
-from pico_library.arguments import path_of
+from pico_library.arguments import path_of, plain_path
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.given import exists
 
@@ -19,7 +19,7 @@ subfolders: size, metadata byte for byte, and the look."""
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "paths", metavar="PATH", type=Path, nargs="+", help=".pico files, and folders of them"
+        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
     )
     command.add_argument("--against", type=path_of, metavar="DIR", help="compare with the originals in DIR")
 
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _problem(pico: Path, base: Path, against: Path | None, journal: object, verifier: object) -> str | None:
     from pico_library.checking import CheckError
     from pico_library.journal import Journal
+    from pico_library.restore import original_name
     from pico_library.settings import DEFAULT_DIFFERENCE
     from pico_library.verifier import Verifier
 
@@ -71,7 +72,7 @@ def _problem(pico: Path, base: Path, against: Path | None, journal: object, veri
     if against is None:
         checked = verifier.check_whole(pico)
     else:
-        original = against / pico.parent.relative_to(base) / pico.name[: -len(".pico")]
+        original = against / pico.parent.relative_to(base) / original_name(pico)
         if not original.is_file():
             return f"its original is not at {original}"
         try:

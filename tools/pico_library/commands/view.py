@@ -8,6 +8,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
+from pico_library.arguments import plain_path
 from pico_library.console import FAILED, FINE, USAGE, complain, printable
 from pico_library.given import exists
 
@@ -18,7 +19,7 @@ where these are still there. Only this machine's browser gets an answer, and not
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "paths", metavar="PATH", type=Path, nargs="+", help=".pico files, and folders of them"
+        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
     )
     command.add_argument(
         "--port", type=_port, default=0, metavar="N", help="listen on this port (default: one that is free)"

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from pico_core.errors import OptionError
-from pico_library.arguments import Flag
-from pico_library.console import FINE, NOTHING, USAGE, complain, printable
+from pico_library.arguments import Flag, UsageError, plain_path
+from pico_library.console import FINE, NOTHING, USAGE, agrees, complain, printable
 from pico_library.given import exists, is_folder
 from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
+from pico_library.scan import Choice
 from pico_library.settings import Mode, Settings
 
 DESCRIPTION = """Shrink the photos that are in folders now, and those that appear there later, as `pico-library shrink`
@@ -25,7 +26,7 @@ _LONGEST = 7 * 86_400.0
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    command.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="folders of photos")
+    command.add_argument("paths", metavar="PATH", type=plain_path, nargs="*", help="folders of photos")
     add_where(command)
     add_look(command)
     add_which(command)
@@ -76,9 +77,10 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Watch, or install or remove the service."""
-    settings = settings_of(arguments)
     if arguments.uninstall:
         return _uninstall()
+    settings = settings_of(arguments)
+    choice = choice_of(arguments, settings)
     problem = _objection(arguments, settings)
     if problem is not None:
         complain(*problem)
@@ -87,10 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
         return USAGE
     if arguments.once or arguments.install or sys.stdin.isatty():
         # Later, and as a service, a folder that is missing is one whose disk is away.
-        for folder in (arguments.output, settings.archive):
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-    return _install(arguments) if arguments.install else _watch(arguments, settings)
+        _make(choice.output, "--output")
+        _make(settings.archive, "--archive")
+    return _install(arguments) if arguments.install else _watch(arguments, settings, choice)
 
 
 def parse_time(text: str) -> float:
@@ -103,7 +104,18 @@ def parse_time(text: str) -> float:
     return seconds
 
 
-def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
+def _make(folder: Path | None, option: str) -> None:
+    """Make a folder that an option names, unless it is there. Raises UsageError."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder}: cannot be made ({error.strerror}); choose another folder with {option}"
+        raise UsageError(msg) from error
+
+
+def _watch(arguments: argparse.Namespace, settings: Settings, choice: Choice) -> int:
     from pico_library.watch.loop import Order, Rhythm, Watcher
     from pico_library.watch.power import lower_priority
     from pico_library.watch.reporter import Reporter
@@ -112,7 +124,7 @@ def _watch(arguments: argparse.Namespace, settings: Settings) -> int:
         lower_priority()
     order = Order(
         tuple(arguments.paths),
-        choice_of(arguments, settings),
+        choice,
         settings,
         arguments.jobs,
         always_poll=arguments.poll,
@@ -192,5 +204,4 @@ def _agreed(arguments: argparse.Namespace, settings: Settings) -> bool:
         Mode.ARCHIVE: f"moved to {printable(str(settings.archive))}",
         Mode.DELETE: "REMOVED FOR GOOD",
     }[settings.mode]
-    answer = input(f"From now on, the originals of photos in these folders will be {what}. Go on? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")
+    return agrees(f"From now on, the originals of photos in these folders will be {what}. Go on?")

@@ -280,9 +280,9 @@ class Watcher:
             self._next_check = now  # its disk may be gone
         if done.reason == Reason.CHANGING:
             self._hints.look_in(os.path.dirname(done.path))  # noqa: PTH120
-        if done.is_disk_full:
+        if done.full is not None:
             self._not_before = now + self._rhythm.full_disk
-            self._tell_of_trouble(f"the disk of {Path(done.path).parent} is full", self._rhythm.full_disk)
+            self._tell_of_trouble(f"the disk of {done.full} is full", self._rhythm.full_disk)
             if not self._once:
                 self._hints.look_in(os.path.dirname(done.path))  # noqa: PTH120
 

@@ -70,7 +70,7 @@ class Photos:
         Where the disk was full, all photos wait, and this one no longer than the others.
         """
         seen = (self.at_work or {}).pop(done.path, None)
-        if seen is None or done.reason == Reason.CHANGING or done.is_disk_full:
+        if seen is None or done.reason == Reason.CHANGING or done.full is not None:
             return
         if done.outcome is Outcome.FAILED:
             self._put_off[done.path] = _Late(seen, now + self._retry, None)

@@ -38,14 +38,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a photo; sizes in bytes."""
+    """What became of a photo; sizes in bytes. `full` is the place whose disk had no room for it, if that was why."""
 
     path: str
     outcome: Outcome
     reason: str | None
     before: int
     after: int
-    is_disk_full: bool
+    full: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import IO
 
 from pico_core.errors import PicoError
 from pico_library import places
-from pico_library.journal import Journal
-from pico_library.pipeline import Result
+from pico_library.journal import Journal, Record
+from pico_library.room import full_place
 from pico_library.scan import Choice, Found
 from pico_library.session import BusyError, Session, alone
 from pico_library.verifier import Verifier
@@ -72,7 +72,8 @@ class Task:
                 if self._is_stopped:
                     return Ended()
             for result in session.process(plan, batch.jobs):
-                send(_done(result))
+                full = full_place(result.record, batch.settings, plan.photos) if result.disk_is_full else None
+                send(_done(result.record, full))
             return Ended(session.run)
 
 
@@ -118,15 +119,14 @@ def _ended(task: Task, verifier: Verifier, answers: IO[bytes]) -> Ended:
         return Ended(problem=str(error))
 
 
-def _done(result: Result) -> Done:
-    record = result.record
+def _done(record: Record, full: str | None) -> Done:
     return Done(
         path=str(record.path),
         outcome=record.outcome,
         reason=record.reason,
         before=record.before or 0,
         after=record.after or 0,
-        is_disk_full=result.disk_is_full,
+        full=full,
     )
 
 
