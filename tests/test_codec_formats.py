@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.IcoImagePlugin import IcoImageFile
 
 from pico_codec.cli import main
-from pico_core import encode
+from pico_core import Metadata, encode
 
 
 def pico_of(pixels: NDArray[np.uint8], folder: Path) -> str:
@@ -42,6 +42,19 @@ def test_picture_of_a_size_that_an_icon_cannot_have_is_refused(
     assert main(["decode", source, str(tmp_path / name)]) == 1
     assert holds in capsys.readouterr().err
     assert not (tmp_path / name).exists()
+
+
+def test_tiff_gets_the_tags_of_exif_and_the_note_says_that_they_are_written_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[271] = "Leica"
+    data = encode(noise(8, 8, 3), lossless=True, metadata=Metadata(exif=exif.tobytes()))
+    (tmp_path / "a.pico").write_bytes(data)
+    assert main(["decode", str(tmp_path / "a.pico"), str(tmp_path / "a.tif")]) == 0
+    assert "this format cannot carry EXIF as it was (its tags are written anew)" in capsys.readouterr().err
+    with Image.open(tmp_path / "a.tif") as im:
+        assert im.getexif()[271] == "Leica"
 
 
 @pytest.mark.parametrize(("name", "size"), [("a.ico", (50, 30)), ("a.ico", (256, 7)), ("a.icns", (128, 128))])

@@ -169,8 +169,10 @@ def _save_options(kind: str, metadata: Metadata) -> tuple[dict[str, Any], list[s
         lost.append("EXIF")
     elif (
         metadata.exif and kind not in _JPEG_KINDS
-    ):  # `returned` writes that: Pillow writes one segment at most
+    ):  # for those `returned` does: Pillow writes one segment at most
         options["exif"] = metadata.exif
+        if kind == "TIFF":  # it has no block of EXIF, and Pillow spoils text that is not ASCII
+            lost.append("EXIF as it was (its tags are written anew)")
     too_long = kind in _JPEG_KINDS and len(metadata.xmp or b"") > returned.LARGEST_JPEG_XMP
     if metadata.xmp and kind in _XMP_WRITERS and not too_long:
         options.update(_xmp_option(kind, metadata.xmp))
