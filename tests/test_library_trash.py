@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from library_samples import files_below
 
+from pico_library.originals import OriginalError
 from pico_library.trash import to_trash
 
 pytestmark = [
@@ -98,6 +99,25 @@ def test_photo_on_another_disk_goes_to_the_trash_of_that_disk(
     assert to_trash(path) == wanted / "files" / "IMG_0001.jpg"
     note = (wanted / "info" / "IMG_0001.jpg.trashinfo").read_text().splitlines()
     assert note[:2] == ["[Trash Info]", "Path=Photos/0/IMG_0001.jpg"]
+
+
+@pytest.mark.parametrize("whose", ["a link", "another user's"])
+def test_photo_on_another_disk_never_goes_to_a_trash_of_somebody_else(
+    whose: str, disk_of: Callable[[int], Path]
+) -> None:
+    disk = disk_of(512)
+    theirs, trash = disk / "theirs", disk / f".Trash-{os.getuid()}"
+    theirs.mkdir()
+    if whose == "a link":
+        trash.symlink_to(theirs)
+    else:
+        trash.mkdir()
+        os.chown(trash, 1234, 1234)
+    (path,) = namesakes(disk / "Photos", 1)
+    with pytest.raises(OriginalError, match="is a link or another user's"):
+        to_trash(path)
+    assert path.read_bytes() == b"photo 0"
+    assert files_below(disk) == ["IMG_0001.jpg"]
 
 
 def test_photo_in_a_folder_that_is_mounted_twice_is_copied_to_the_trash(

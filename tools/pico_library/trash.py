@@ -77,12 +77,7 @@ def _move_to_trash(path: Path, status: os.stat_result) -> Path:
     if status.st_dev == _nearest(home).stat().st_dev:
         return _put(path, home, None)
     top = _top_of_disk(path)
-    try:
-        return _put(path, _trash_of_disk(top), top)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-    return _put(path, home, None)  # one disk, seen in two places
+    return _put(path, _trash_of_disk(top), top)
 
 
 def _put(path: Path, trash: Path, top: Path | None) -> Path:
@@ -153,9 +148,17 @@ def _trash_of_disk(top: Path) -> Path:
     with contextlib.suppress(OSError):
         status = shared.lstat()
         if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
-            (shared / user).mkdir(mode=0o700, exist_ok=True)
-            return shared / user
-    return top / f".Trash-{user}"
+            return _own_folder(shared / user)
+    return _own_folder(top / f".Trash-{user}")
+
+
+def _own_folder(folder: Path) -> Path:
+    """The folder, made if need be. Raises OSError if it is a link or another user's, who would get the photos."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(errno.EACCES, f"{folder} is a link or another user's")
+    return folder
 
 
 def _top_of_disk(path: Path) -> Path:
