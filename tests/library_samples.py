@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw
 from pico_core import PicoFile, decode
 from pico_library import places
 from pico_library.cli import main
-from pico_library.journal import Journal, Original, Outcome, Record
+from pico_library.journal import Journal
+from pico_library.records import Original, Outcome, Record
 from pico_library.verifier import Verifier
 
 EXIF_DATE = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x012\0\x02\0\0\0\x14\0\0\0\x1a\0\0\0\x002021:06:05 04:03:02\0"
@@ -41,6 +42,14 @@ def drawing(path: Path, shade: int = 0) -> Path:
         )
     im.save(path, compress_level=0)
     return path
+
+
+def folder_of_drawings(folder: Path, count: int) -> Path:
+    """A new folder with that many drawings: 0.png, 1.png, and so on."""
+    folder.mkdir()
+    for number in range(count):
+        drawing(folder / f"{number}.png", number)
+    return folder
 
 
 @contextmanager
@@ -96,7 +105,15 @@ def fingerprint(folder: Path) -> dict[str, tuple[str, int, int]]:
 def journal_of(path: Path) -> Record:
     """What the journal knows of a photo."""
     with Journal(places.journal_file()) as journal:
-        return journal.known()[path]
+        record = journal.newest(path)
+    assert record is not None
+    return record
+
+
+def newest_of_all(journal: Journal) -> dict[Path, Record]:
+    """The newest record of every photo."""
+    newest = {path: journal.newest(path) for path in map(Path, journal.seen())}
+    return {path: record for path, record in newest.items() if record is not None}
 
 
 def nothing_is_lost(originals: Mapping[Path, bytes], *others: Path) -> bool:

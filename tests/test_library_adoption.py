@@ -19,8 +19,8 @@ from pico_codec.source import read_source
 from pico_core import PicoFile, encode
 from pico_library import originals
 from pico_library.cli import main
-from pico_library.journal import Original, Outcome
 from pico_library.reasons import Reason
+from pico_library.records import Original, Outcome
 from pico_library.restore import restore
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")

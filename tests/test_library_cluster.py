@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from library_samples import EXIF_DATE, drawing, fingerprint, one_verifier
+from library_samples import EXIF_DATE, drawing, fingerprint, folder_of_drawings, one_verifier
 from library_samples import scene as piece_of_a_photo
 from PIL import Image
 
@@ -36,8 +36,9 @@ from pico_library import places
 from pico_library.cli import main
 from pico_library.cluster import connection
 from pico_library.cluster.urls import location
-from pico_library.journal import Journal, Outcome, Record
+from pico_library.journal import Journal
 from pico_library.reasons import Reason
+from pico_library.records import Outcome, Record
 from pico_library.shrinking import ADOPTED
 
 
@@ -80,10 +81,7 @@ def bucket(store: ObjectStore) -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    for number in range(2):
-        drawing(tmp_path / "Photos" / f"{number}.png", number)
-    return tmp_path / "Photos"
+    return folder_of_drawings(tmp_path / "Photos", 2)
 
 
 def shrink(scheduler: str, *arguments: object) -> int:

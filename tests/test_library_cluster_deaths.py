@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from library_samples import command, drawing
+from library_samples import command, drawing, newest_of_all
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 pytest.importorskip("s3fs", reason="needs the extra [dask]")
@@ -31,7 +31,8 @@ from pico_library.cluster.engine import Engine
 from pico_library.cluster.session import open_session
 from pico_library.cluster.work import Published, Task
 from pico_library.faults import VARIABLE, Step
-from pico_library.journal import Journal, Outcome, Record
+from pico_library.journal import Journal
+from pico_library.records import Outcome, Record
 from pico_library.scan import Choice
 from pico_library.settings import Settings
 
@@ -72,7 +73,7 @@ def shrink(*arguments: object) -> list[str]:
 
 def known() -> dict[str, Record]:
     with Journal(places.journal_file()) as journal:
-        return {os.fspath(path): record for path, record in journal.known().items()}
+        return {os.fspath(path): record for path, record in newest_of_all(journal).items()}
 
 
 def wait_for(what: Callable[[], object]) -> None:

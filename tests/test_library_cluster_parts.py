@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from library_samples import drawing, one_verifier
+from library_samples import drawing, folder_of_drawings, one_verifier
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 pytest.importorskip("s3fs", reason="needs the extra [dask]")
@@ -67,10 +67,7 @@ def bucket(store: ObjectStore) -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    for number in range(2):
-        drawing(tmp_path / "Photos" / f"{number}.png", number)
-    return tmp_path / "Photos"
+    return folder_of_drawings(tmp_path / "Photos", 2)
 
 
 def task_for(url: str, settings: Settings | None = None) -> work.Task:

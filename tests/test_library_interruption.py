@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from library_samples import command, drawing, fingerprint
+from library_samples import command, fingerprint, folder_of_drawings
 
 from pico_library import originals, walk
 from pico_library.checking import Checked, check_whole
 from pico_library.cli import main
 from pico_library.interrupts import held_back
-from pico_library.journal import Original
 from pico_library.originals import give_name
+from pico_library.records import Original
 from pico_library.restore import find
 from pico_library.verifier import Verifier
 
@@ -37,10 +37,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    for number in range(3):
-        drawing(tmp_path / "Photos" / f"{number}.png", number)
-    return tmp_path / "Photos"
+    return folder_of_drawings(tmp_path / "Photos", 3)
 
 
 def press_ctrl_c() -> None:

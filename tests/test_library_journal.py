@@ -13,13 +13,22 @@ import pytest
 from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from library_samples import command, drawing, journal_of, one_verifier, pico_library
+from library_samples import (
+    command,
+    drawing,
+    folder_of_drawings,
+    journal_of,
+    newest_of_all,
+    one_verifier,
+    pico_library,
+)
 
 from pico_library import places
 from pico_library.cli import main
-from pico_library.journal import Identity, Journal, JournalError, Original, Outcome, Record
+from pico_library.journal import Journal, JournalError
 from pico_library.plan import make_plan
 from pico_library.reasons import Reason
+from pico_library.records import Identity, Original, Outcome, Record
 from pico_library.scan import Choice
 from pico_library.settings import Settings
 
@@ -38,10 +47,7 @@ def _verifier() -> Iterator[None]:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    for number in range(3):
-        drawing(tmp_path / "Photos" / f"{number}.png", number)
-    return tmp_path / "Photos"
+    return folder_of_drawings(tmp_path / "Photos", 3)
 
 
 numbers = st.integers(0, 2**63 - 1)
@@ -78,7 +84,7 @@ def test_what_was_recorded_is_read_back(
         run = journal.start_run("beside", [Path("/a")], {"quality": "60"})
         journal.record(*(replace(record, run=run) for record in given))
     with Journal(file) as journal:
-        found = {path: replace(record, recorded=0.0) for path, record in journal.known().items()}
+        found = {path: replace(record, recorded=0.0) for path, record in newest_of_all(journal).items()}
     assert found == {record.path: replace(record, run=run) for record in given}
 
 
@@ -87,7 +93,7 @@ def test_failure_that_names_a_file_whose_name_is_no_text_is_noted(tmp_path: Path
     with Journal(tmp_path / "j") as journal:
         run = journal.start_run("beside", [], {})
         journal.record(Record(Path("/a.jpg"), Identity(1, 2, 3, 4), Outcome.FAILED, reason, run=run))
-        assert journal.known()[Path("/a.jpg")].reason == "cannot write in caf\\udce9"
+        assert newest_of_all(journal)[Path("/a.jpg")].reason == "cannot write in caf\\udce9"
 
 
 def test_journal_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
@@ -105,10 +111,10 @@ def test_journal_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "j")], check=True)
     for _ in range(2):
         with Journal(tmp_path / "j") as journal:
-            assert replace(journal.known()[one.path], recorded=0.0) == one
+            assert replace(newest_of_all(journal)[one.path], recorded=0.0) == one
     with Journal(tmp_path / "j") as journal:
         journal.record(replace(one, wrote=True))
-        assert journal.known()[one.path].wrote is True
+        assert newest_of_all(journal)[one.path].wrote is True
 
 
 def test_newest_record_of_a_photo_counts_and_older_runs_stay(tmp_path: Path) -> None:
@@ -118,7 +124,7 @@ def test_newest_record_of_a_photo_counts_and_older_runs_stay(tmp_path: Path) -> 
             run = journal.start_run("beside", [], {})
             journal.record(replace(one, run=run, outcome=outcome, before=10, after=4))
             journal.finish_run(run)
-        assert journal.known()[one.path].outcome is Outcome.SAVED
+        assert newest_of_all(journal)[one.path].outcome is Outcome.SAVED
         assert [record.outcome for record in journal.photos(1)] == [Outcome.FAILED]
         first, second = journal.runs()
     assert (first.before, second.before, second.after) == (0, 10, 4)
@@ -164,7 +170,7 @@ def test_interrupted_run_goes_on_where_it_was(library: Path, capsys: pytest.Capt
     ]
     with Journal(places.journal_file()) as journal:
         assert [run.state for run in journal.runs()] == ["interrupted", "finished"]
-        assert {record.outcome for record in journal.known().values()} == {Outcome.SAVED}
+        assert {record.outcome for record in newest_of_all(journal).values()} == {Outcome.SAVED}
 
 
 def test_failed_photo_is_tried_again(library: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,22 +15,21 @@ from library_samples import (
     drawing,
     files_below,
     fingerprint,
+    folder_of_drawings,
     journal_of,
 )
 
 from pico_library.cli import main
-from pico_library.journal import Journal, Original, Record
+from pico_library.journal import Journal
 from pico_library.reasons import Reason
+from pico_library.records import Original, Record
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    for number in range(2):
-        drawing(tmp_path / "Photos" / f"{number}.png", number)
-    return tmp_path / "Photos"
+    return folder_of_drawings(tmp_path / "Photos", 2)
 
 
 def test_original_that_changes_while_it_is_read_stays(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:

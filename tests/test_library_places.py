@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from library_samples import drawing, files_below, fingerprint
+from library_samples import drawing, files_below, fingerprint, folder_of_drawings
 from watching import is_done, order, watching
 
 from pico_library.cli import main
@@ -22,10 +22,7 @@ pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    for number in range(3):
-        drawing(tmp_path / "Photos" / f"{number}.png", number)
-    return tmp_path / "Photos"
+    return folder_of_drawings(tmp_path / "Photos", 3)
 
 
 @pytest.fixture

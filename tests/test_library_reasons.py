@@ -30,8 +30,8 @@ from pico_codec.source import read_source
 from pico_core import PicoFile
 from pico_library import extras
 from pico_library.cli import main
-from pico_library.journal import Outcome
 from pico_library.reasons import Reason, more_inside
+from pico_library.records import Outcome
 from pico_library.scan import Choice, is_placeholder, scan
 
 VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(range(256)) * 400

@@ -19,6 +19,7 @@ from library_samples import (
     drawing,
     files_below,
     fingerprint,
+    folder_of_drawings,
     journal_of,
     nothing_is_lost,
     pico_library,
@@ -26,7 +27,7 @@ from library_samples import (
 
 from pico_library.cli import main
 from pico_library.faults import VARIABLE, Step
-from pico_library.journal import Original
+from pico_library.records import Original
 
 BEFORE_THE_NAME = [step for step in Step if step not in (Step.COPIED, Step.RESTORED)][:6]
 AFTER_IT = [Step.PUBLISHED, Step.RECORDED, Step.MOVED]
@@ -35,10 +36,7 @@ pytestmark = pytest.mark.usefixtures("home", "verifier")
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    for number in range(2):
-        drawing(tmp_path / "Photos" / f"{number}.png", number)
-    return tmp_path / "Photos"
+    return folder_of_drawings(tmp_path / "Photos", 2)
 
 
 @pytest.fixture

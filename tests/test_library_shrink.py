@@ -31,8 +31,8 @@ from pico_codec.source import read_source_file
 from pico_core import PicoFile, encode
 from pico_library.cli import main
 from pico_library.commands import shrink
-from pico_library.journal import Identity, Original, Outcome, Record
 from pico_library.reasons import Reason
+from pico_library.records import Identity, Original, Outcome, Record
 from pico_library.scan import scan
 from pico_library.table import MOST_ROWS, savings_table, size
 

@@ -24,7 +24,7 @@ from PIL import Image, PngImagePlugin
 from pico_codec.cli import main as codec
 from pico_codec.source import read_source_file
 from pico_library.cli import main
-from pico_library.journal import Original, Outcome
+from pico_library.records import Original, Outcome
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 

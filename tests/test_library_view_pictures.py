@@ -107,7 +107,8 @@ def test_original_in_the_archive_is_found_through_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pico_library import places
-    from pico_library.journal import Identity, Journal, Original, Outcome, Record
+    from pico_library.journal import Journal
+    from pico_library.records import Identity, Original, Outcome, Record
     from pico_library.view.before import find_before
 
     monkeypatch.setenv("PICO_LIBRARY_HOME", str(tmp_path / "home"))

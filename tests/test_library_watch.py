@@ -18,8 +18,9 @@ from pico_core import PicoFile
 from pico_library import places
 from pico_library.cli import main
 from pico_library.faults import VARIABLE
-from pico_library.journal import Identity, Journal, Outcome, Record
+from pico_library.journal import Journal
 from pico_library.reasons import Reason
+from pico_library.records import Identity, Outcome, Record
 from pico_library.session import BusyError, alone
 from pico_library.settings import Mode, Settings
 from pico_library.watch.loop import Watcher

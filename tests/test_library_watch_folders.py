@@ -11,7 +11,7 @@ import pytest
 from library_samples import drawing, journal_of, use_own_folders
 from watching import drop, is_done, order, pico_of, watching
 
-from pico_library.journal import Outcome
+from pico_library.records import Outcome
 from pico_library.settings import Mode
 
 

@@ -23,7 +23,7 @@ from pico_core import PicoFile
 from pico_library.cli import main
 from pico_library.commands.watch import parse_time
 from pico_library.console import complain
-from pico_library.journal import Outcome
+from pico_library.records import Outcome
 from pico_library.scan import Choice, scan
 from pico_library.watch import look
 from pico_library.watch.events import Hints

@@ -65,7 +65,8 @@ def second_run(folder: Path, count: int) -> float:
     """Seconds of the command, from nothing to its end, on a library in which nothing is to be done."""
     import subprocess
 
-    from pico_library.journal import Identity, Journal, Outcome, Record
+    from pico_library.journal import Journal
+    from pico_library.records import Identity, Outcome, Record
 
     records = []
     for number in range(count):

@@ -13,13 +13,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from pico_core.errors import PicoError
+from pico_library.records import Identity, Original, Outcome, Record, RunSummary, Seen
 
 VERSION = 2
 _WAIT_SECONDS = 30.0
@@ -51,104 +50,6 @@ _COLUMNS = (
 
 class JournalError(PicoError):
     """The journal cannot be used."""
-
-
-class Outcome(StrEnum):
-    """What became of a photo in a run."""
-
-    SAVED = "saved"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-    UNDONE = "undone"
-
-
-class Original(StrEnum):
-    """Where the original of a photo is."""
-
-    KEPT = "kept"
-    LEAVING = "leaving"  # the .pico file is verified, and the original was about to leave
-    TRASHED = "trashed"
-    ARCHIVED = "archived"
-    DELETED = "deleted"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """By what a file is known to be the same, unchanged one. Disks that come and go may change device and inode."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Identity:
-        """The identity of the file with this status."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-    def same_content(self, other: Identity) -> bool:
-        """Whether size and modification time agree."""
-        return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One photo in one run. Sizes in bytes; digests are SHA-256; `crop` is the box of the worst crop.
-
-    `score` is the LPIPS of that crop (lower is better), `similarity` its MS-SSIM; None where not compared. `wrote`
-    tells whether it was this run that wrote the .pico file; None where there is none, or nobody noted it.
-    """
-
-    path: Path
-    identity: Identity
-    outcome: Outcome
-    reason: str | None = None
-    settings: str = ""
-    digest: bytes | None = None
-    before: int | None = None
-    after: int | None = None
-    quality: int | None = None
-    score: float | None = None
-    similarity: float | None = None
-    crop: tuple[int, int, int, int] | None = None
-    target: Path | None = None
-    target_digest: bytes | None = None
-    wrote: bool | None = None
-    original: Original = Original.KEPT
-    original_at: Path | None = None
-    run: int = 0
-    recorded: float = 0.0
-
-    def with_original(self, original: Original, at: Path | None = None) -> Record:
-        """The same record with the original elsewhere."""
-        return replace(self, original=original, original_at=at)
-
-
-class Seen(NamedTuple):
-    """As much of a photo's newest record as tells whether there is anything to do."""
-
-    outcome: str
-    reason: str | None
-    settings: str
-    size: int
-    mtime_ns: int
-    target: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """One run: times in seconds since 1970, `state` is running, finished, interrupted or undone."""
-
-    number: int
-    started: float
-    finished: float | None
-    state: str
-    mode: str
-    roots: tuple[Path, ...]
-    settings: Mapping[str, Any]
-    counts: Mapping[Outcome, int]
-    before: int
-    after: int
 
 
 class Journal:
@@ -211,11 +112,6 @@ class Journal:
             database.executemany(
                 f"INSERT OR REPLACE INTO photos ({_COLUMNS}) VALUES ({marks})", map(_row, records)
             )
-
-    def known(self) -> dict[Path, Record]:
-        """The newest record of every photo."""
-        query = f"SELECT {_COLUMNS}, max(run) FROM photos GROUP BY path"  # SQLite: columns of the row with the max
-        return {record.path: record for record in self._read(query)}
 
     def seen(self) -> dict[str, Seen]:
         """The newest record of every photo, in short."""

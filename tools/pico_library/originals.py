@@ -18,7 +18,7 @@ from pathlib import Path
 from pico_codec.files import partial_file, sync_folder
 from pico_core.errors import PicoError
 from pico_library.faults import Step, reach
-from pico_library.journal import Identity, Original
+from pico_library.records import Identity, Original
 
 _CHUNK = 1 << 20
 _naming = threading.Lock()

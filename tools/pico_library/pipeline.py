@@ -23,9 +23,10 @@ from pico_codec.source import Source
 from pico_library import originals, trash
 from pico_library.checking import Checked, CheckError
 from pico_library.faults import Step, reach
-from pico_library.journal import Identity, Journal, JournalError, Original, Outcome, Record
+from pico_library.journal import Journal, JournalError
 from pico_library.memory import Budget, needed
 from pico_library.reasons import Reason, SkipError
+from pico_library.records import Identity, Original, Outcome, Record
 from pico_library.settings import Mode, Settings
 from pico_library.shrinking import (
     adopted,

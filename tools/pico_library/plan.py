@@ -10,8 +10,9 @@ from pathlib import Path
 from pico_codec.files import remove_leftovers
 from pico_library import originals, trash
 from pico_library.console import complain
-from pico_library.journal import Identity, Journal, Original, Outcome, Record, Seen
+from pico_library.journal import Journal
 from pico_library.reasons import TRANSIENT
+from pico_library.records import Identity, Original, Outcome, Record, Seen
 from pico_library.scan import Choice, Found, Photo, scan
 from pico_library.settings import Mode, Settings
 

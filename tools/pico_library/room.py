@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from pico_library.journal import Record
+from pico_library.records import Record
 from pico_library.scan import Photo
 from pico_library.settings import Mode, Settings
 

@@ -17,8 +17,8 @@ from pico_core import encode
 from pico_core.errors import OptionError
 from pico_library import extras
 from pico_library.checking import Checked, Expected, check_data
-from pico_library.journal import Identity, Original, Outcome, Record
 from pico_library.reasons import Reason, SkipError
+from pico_library.records import Identity, Original, Outcome, Record
 from pico_library.settings import Settings
 
 if TYPE_CHECKING:

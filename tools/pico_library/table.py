@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pico_library.journal import Record
+from pico_library.records import Record
 
 MOST_ROWS = 40
 _WIDEST_NAME = 60

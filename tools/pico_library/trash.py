@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from pico_codec.files import sync_folder
-from pico_library.journal import Identity
 from pico_library.originals import OriginalError, move, what_to_do
+from pico_library.records import Identity
 
 _NOTE = ".trashinfo"
 _one_at_a_time = threading.Lock()  # the calls of the other systems do not say whether several may

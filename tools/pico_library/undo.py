@@ -10,8 +10,9 @@ from pico_codec.cli import explain
 from pico_codec.files import remove_leftovers, sync_folder
 from pico_library import originals
 from pico_library.faults import Step, reach
-from pico_library.journal import Journal, Original, Outcome, Record
+from pico_library.journal import Journal
 from pico_library.originals import OriginalError
+from pico_library.records import Original, Outcome, Record
 
 
 @dataclass(frozen=True)

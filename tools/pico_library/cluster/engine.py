@@ -21,9 +21,10 @@ from pico_library.cluster.storage import StorageError, is_seen
 from pico_library.cluster.urls import location
 from pico_library.cluster.work import Published, Report, Task, failure, judge, make, withdraw
 from pico_library.console import complain
-from pico_library.journal import Journal, JournalError, Outcome, Record
+from pico_library.journal import Journal, JournalError
 from pico_library.pipeline import Result
 from pico_library.reasons import Reason, SkipError
+from pico_library.records import Outcome, Record
 from pico_library.scan import Photo
 from pico_library.settings import Settings
 from pico_library.shrinking import ADOPTED, is_anothers, skipped

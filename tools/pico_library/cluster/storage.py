@@ -28,9 +28,9 @@ from pico_library.checking import read_from_disk
 from pico_library.cluster.needs import require_extra
 from pico_library.cluster.urls import is_url
 from pico_library.faults import Step, reach
-from pico_library.journal import Identity
 from pico_library.pipeline import open_partial, read_whole
 from pico_library.reasons import Reason, SkipError
+from pico_library.records import Identity
 from pico_library.scan import PICO_EXTENSION
 
 MEDIA_TYPE = "image/x-pico"

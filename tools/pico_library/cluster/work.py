@@ -22,9 +22,9 @@ from pico_library.cluster.agreement import ClusterError, Installed, require_same
 from pico_library.cluster.storage import Content, StorageError, same, storage_of
 from pico_library.cluster.urls import location
 from pico_library.faults import Step, reach
-from pico_library.journal import Identity, Outcome, Record
 from pico_library.memory import needed_by
 from pico_library.reasons import Reason, SkipError
+from pico_library.records import Identity, Outcome, Record
 from pico_library.scan import Photo
 from pico_library.settings import Mode, Settings
 from pico_library.shrinking import (

@@ -8,7 +8,8 @@ import time
 
 from pico_library import places
 from pico_library.console import FINE, NOTHING
-from pico_library.journal import Journal, Outcome, RunSummary
+from pico_library.journal import Journal
+from pico_library.records import Outcome, RunSummary
 from pico_library.table import layout, share, size
 
 

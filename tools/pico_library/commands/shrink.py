@@ -36,7 +36,7 @@ from pico_library.console import (
     printable,
 )
 from pico_library.given import exists
-from pico_library.journal import Journal, Original, Outcome, Record
+from pico_library.journal import Journal
 from pico_library.options import (
     add_form,
     add_load,
@@ -48,6 +48,7 @@ from pico_library.options import (
     settings_of,
 )
 from pico_library.plan import Plan
+from pico_library.records import Original, Outcome, Record
 from pico_library.room import full_place
 from pico_library.settings import Mode, Settings
 from pico_library.table import reasons_table, savings_table, size

@@ -7,7 +7,8 @@ import json
 
 from pico_library import places
 from pico_library.console import FINE, NOTHING, plural
-from pico_library.journal import Journal, Original, Outcome
+from pico_library.journal import Journal
+from pico_library.records import Original, Outcome
 from pico_library.report.facts import gather_all
 from pico_library.table import share, size
 

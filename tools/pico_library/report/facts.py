@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pico_library.journal import Journal, Original, Outcome, Record, RunSummary
+from pico_library.journal import Journal
+from pico_library.records import Original, Outcome, Record, RunSummary
 
 COLUMNS = (
     "path",

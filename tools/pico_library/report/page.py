@@ -14,7 +14,7 @@ from string import Template
 
 from pico_core import __version__
 from pico_library.console import plural, printable
-from pico_library.journal import Original, Record
+from pico_library.records import Original, Record
 from pico_library.report.comparison import Comparison, compare_worst_place
 from pico_library.report.facts import Report, grouped
 from pico_library.table import share, size

@@ -10,7 +10,8 @@ from PIL import Image
 from pico_codec.source import FILE_ERRORS
 from pico_core.errors import PicoError
 from pico_library import places
-from pico_library.journal import Journal, Original, Record
+from pico_library.journal import Journal
+from pico_library.records import Original, Record
 from pico_library.scan import PHOTO_EXTENSIONS
 from pico_library.thumbnail import orientation_of
 from pico_library.view.catalogue import Entry

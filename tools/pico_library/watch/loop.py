@@ -23,9 +23,10 @@ from pico_codec.files import remove_leftovers
 from pico_core.errors import PicoError
 from pico_library import places
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING
-from pico_library.journal import Journal, Outcome
+from pico_library.journal import Journal
 from pico_library.plan import Plan, make_plan
 from pico_library.reasons import Reason
+from pico_library.records import Outcome
 from pico_library.scan import Choice, scan
 from pico_library.settings import Settings
 from pico_library.watch import look, power

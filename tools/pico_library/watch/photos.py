@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pico_library.journal import Outcome
 from pico_library.reasons import TRANSIENT, Reason
+from pico_library.records import Outcome
 from pico_library.scan import Photo
 from pico_library.watch.settle import Look, Settling, look_at
 from pico_library.watch.worker import Done

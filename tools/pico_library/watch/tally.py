@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pico_library.console import plural
-from pico_library.journal import Outcome
 from pico_library.plan import Plan
+from pico_library.records import Outcome
 from pico_library.table import size
 from pico_library.watch.folders import WatchedFolder
 from pico_library.watch.photos import Photos

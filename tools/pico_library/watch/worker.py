@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pico_library.journal import Outcome
+from pico_library.records import Outcome
 from pico_library.scan import Choice
 from pico_library.settings import Settings
 from pico_library.watch.settle import Look

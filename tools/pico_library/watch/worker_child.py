@@ -16,7 +16,8 @@ from typing import IO
 
 from pico_core.errors import PicoError
 from pico_library import places
-from pico_library.journal import Journal, Record
+from pico_library.journal import Journal
+from pico_library.records import Record
 from pico_library.room import full_place
 from pico_library.scan import Choice, Found
 from pico_library.session import BusyError, Session, alone
