@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import lossless
+from . import lossless, registry
 from .container import Coder, Tile
 from .errors import CorruptError, OptionError, PicoError, ShutdownError
 from .forks import SHARED, kept
@@ -123,6 +123,12 @@ _codecs: dict[bytes, LearnedCodec] = {}
 def codec_for(weights: Weights) -> LearnedCodec:
     """The one codec of these weights in this process."""
     return _codecs.setdefault(weights.id, LearnedCodec(weights))
+
+
+def forget(weights: Weights) -> None:
+    """Let go of the memory that these weights take; they are loaded again where a file asks for them."""
+    _codecs.pop(weights.id, None)
+    registry.remove(weights.id)
 
 
 def encode_lossless(

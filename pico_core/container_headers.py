@@ -345,4 +345,7 @@ def _read_alpha(data: bytes, described: _Described, item: Item, picture: Picture
             f"{item}: the alpha plane must have 1 channel, and size, level, quality and model of the picture"
         )
         raise CorruptError(msg)
+    if any(entry.coder == Coder.LEARNED for entry in tiles):
+        msg = f"{item}: the alpha plane has a learned tile; alpha is stored exactly"
+        raise CorruptError(msg)
     return tiles

@@ -127,7 +127,9 @@ def _check_picture(picture: Picture, tiles: Sequence[Tile], alpha_tiles: Sequenc
     for tile in chain(tiles, alpha_tiles):
         length = len(tile.payload)
         _require(1 <= length <= MAX_TILE_BYTES, f"a tile of {length} bytes: must be 1 to {MAX_TILE_BYTES}")
-    learned = any(tile.coder == Coder.LEARNED for tile in chain(tiles, alpha_tiles))
+    exact = all(tile.coder != Coder.LEARNED for tile in alpha_tiles)
+    _require(exact, "alpha is stored exactly: none of its tiles may be learned")
+    learned = any(tile.coder == Coder.LEARNED for tile in tiles)
     _require(
         (picture.model_id is not None) == learned,
         "a model id must be given if any tile is learned, and must not be if none is",

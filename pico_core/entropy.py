@@ -18,6 +18,7 @@ from .errors import CorruptError
 from .forks import kept
 from .scale_path import TABLE_COUNT, ScalePath
 
+LARGEST_SYMBOL = 32_767  # and as far below zero
 _ESCAPES = constriction.stream.model.Uniform(65_536)  # how far an escaped symbol lies beyond its table
 
 
@@ -135,7 +136,7 @@ def _group(
 def _ungroup(grouped: NDArray[np.int32], indices: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Inverse of `_group`."""
     symbols = np.empty(indices.size, np.int16)
-    symbols[np.argsort(indices.ravel(), kind="stable")] = np.clip(grouped, -32_768, 32_767)
+    symbols[np.argsort(indices.ravel(), kind="stable")] = grouped
     return symbols.reshape(indices.shape)
 
 
@@ -155,3 +156,6 @@ def _add_escapes(coder: Any, grouped: NDArray[np.int32], radius: NDArray[np.int3
     if len(where):
         excess = np.asarray(coder.decode(_ESCAPES, len(where)), np.int32)
         grouped[where] += np.sign(grouped[where]) * excess
+        if np.abs(grouped[where]).max() > LARGEST_SYMBOL:
+            msg = f"a tile holds a symbol beyond {LARGEST_SYMBOL}; the file is damaged"
+            raise CorruptError(msg)

@@ -126,6 +126,12 @@ def add(weights: Weights) -> None:
         _loaded[weights.id] = weights
 
 
+def remove(unwanted: bytes) -> None:
+    """Undo `add` and what `get` remembers."""
+    with SHARED:
+        _loaded.pop(unwanted, None)
+
+
 def _find(wanted: bytes) -> Path:
     name = f"{wanted.hex()}.safetensors"
     for folder in folders():

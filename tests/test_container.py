@@ -330,6 +330,12 @@ def test_a_tile_of_impossible_length_is_not_written(length: int) -> None:
         write(io.BytesIO(), samples.picture(), [Tile(Coder.LEARNED, bytes(length))])
 
 
+def test_learned_alpha_tiles_are_not_written() -> None:
+    tile = Tile(Coder.LEARNED, b"payload")
+    with pytest.raises(OptionError, match="none of its tiles may be learned"):
+        write(io.BytesIO(), samples.picture(alpha=True), [tile], alpha_tiles=[tile])
+
+
 def test_alpha_tiles_of_a_picture_without_alpha_are_not_written() -> None:
     tile = Tile(Coder.LEARNED, b"payload")
     with pytest.raises(OptionError, match="1 alpha tiles where 0 belong"):

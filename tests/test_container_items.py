@@ -8,6 +8,7 @@ import container_samples as samples
 import numpy as np
 import pytest
 from container_edits import (
+    ALPHA,
     DEPTH,
     EXIF,
     FULL,
@@ -291,6 +292,10 @@ def test_an_alpha_plane_that_does_not_fit_the_picture_is_refused(field: Edit) ->
             data, property_edit(b"pixi", lambda _: boxes.full_box(b"pixi", b"\3\x08\x08\x08"), number=1)
         )
     refuses(CorruptError, "the alpha plane must have 1 channel", data)
+
+
+def test_a_learned_tile_in_the_alpha_plane_is_refused() -> None:
+    refuses(CorruptError, "the alpha plane has a learned tile", spoil(FULL, index_edit(ALPHA, put(4, b"\0"))))
 
 
 def test_a_level_that_its_weights_do_not_know_is_refused_when_it_is_decoded() -> None:

@@ -93,3 +93,13 @@ def test_damaged_payloads_never_crash_and_surplus_is_noticed(seed: int, data: st
     except CorruptError:
         return
     assert damaged.shape == symbols.shape
+
+
+def test_a_symbol_beyond_the_format_is_refused(codec: LearnedCodec) -> None:
+    z = np.zeros((1, 1, 64), np.int16)
+    for symbol in (32_768, -32_768, 60_000):
+        symbols = np.zeros((4, 4, latents()), np.int32)
+        symbols[2, 1, 5] = symbol
+        payload = codec.tile_coder.encode(symbols, z, 3.0)  # type: ignore[arg-type]  # what no encoder makes
+        with pytest.raises(CorruptError, match="a symbol beyond 32767"):
+            codec.tile_coder.decode(payload, 1, 1, 3.0)

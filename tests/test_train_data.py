@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -108,6 +111,72 @@ def test_damaged_parts_are_reported(raw: Path, tmp_path: Path, damage: str) -> N
     (tmp_path / part.name).write_bytes(broken[damage])
     with pytest.raises(PackError, match=part.name):
         Pack(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": 7},
+        {"height": -1},
+        {"offset": None},
+        {"offset": -5},
+        {"width": "2"},
+        {"encoding": "zip"},
+        {"name": 3},
+    ],
+)
+def test_an_index_that_cannot_be_is_reported(raw: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    part = sorted(raw.iterdir())[0]
+    content = part.read_bytes()
+    length = int.from_bytes(content[8:16], "little")
+    header = json.loads(content[16 : 16 + length])
+    header["entries"][0].update(change)
+    changed = json.dumps(header).encode()
+    spoilt = content[:8] + len(changed).to_bytes(8, "little") + changed
+    (tmp_path / part.name).write_bytes(spoilt.ljust(4096, b"\0") + content[4096:])
+    with pytest.raises(PackError, match=part.name):
+        Pack(tmp_path)
+
+
+def test_a_pack_that_was_killed_holds_nothing_and_the_same_command_makes_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "pack"
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom pico_train import packs\n"
+        "packs._Masks.write = lambda *_: os._exit(9)  # every part is written, none is in its place\n"
+        "packs.pack([Path(sys.argv[1])], Path(sys.argv[2]), packs.Packing(part_bytes=300_000))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, folder, out], check=False).returncode == 9
+    with pytest.raises(PackError, match="was not finished"):
+        Pack(out)
+    assert pack([folder], out, Packing()).photos == 4
+    assert len(Pack(out).photos) == 4
+
+
+def test_a_pack_that_failed_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OptionError, match="none of the folders"):
+        pack([tmp_path / "empty"], tmp_path / "pack", Packing())
+    assert not list((tmp_path / "pack").iterdir())
+
+
+def test_pictures_of_one_name_are_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"two pictures would be called photos/a\.png"):
+        pack([folder, folder], tmp_path / "pack", Packing())
+    assert not (tmp_path / "pack").exists()
+
+
+def test_deep_pictures_are_left_out_and_transparency_shows_white(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    ramp = np.linspace(0, 65_535, 100 * 100).reshape(100, 100).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "odd" / "deep.png")
+    Image.new("RGBA", (100, 100), (255, 0, 0, 0)).save(tmp_path / "odd" / "hidden.png")
+    done = pack([tmp_path / "odd"], tmp_path / "pack", Packing())
+    assert [line.partition(":")[0] for line in done.left_out] == ["odd/deep.png"]
+    assert "more than 8 bits" in done.left_out[0]
+    (photo,) = Pack(tmp_path / "pack").photos
+    assert photo.pixels().min() == 255
 
 
 def test_folders_without_a_pack_say_how_to_make_one(tmp_path: Path) -> None:

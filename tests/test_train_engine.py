@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -21,13 +22,13 @@ from training_runs import ARCHITECTURE, make_pack, mse_config, one_thread, same,
 
 from pico_core.errors import OptionError
 from pico_core.networks.model import PicoModel
-from pico_train import checkpoint, engine, hardware
+from pico_train import checkpoint, engine, hardware, plot
 from pico_train.cli import main
 from pico_train.config import BUNDLED, Config, Optimiser, Schedule, differences, from_dict, read
 from pico_train.engine import Limits, Trainer, TrainingError, train
 from pico_train.hardware import precision_of
 from pico_train.optimiser import MuonAdam, orthogonalise, rate_factor
-from pico_train.processes import Team, run_team, team_size
+from pico_train.processes import Team, WorkerError, run_team, team_size
 from pico_train.run_log import read_log
 from pico_train.start import make_architecture
 
@@ -161,6 +162,31 @@ def test_problems_in_another_process_are_told_as_they_are(
     assert "holds no pack" in capfd.readouterr().err
 
 
+def fail_to_write(team: Team) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "checkpoint.pt")
+
+
+@pytest.mark.slow
+def test_a_full_disk_in_another_process_is_told_in_a_line() -> None:
+    with pytest.raises(WorkerError, match=r"^\[Errno 28\] No space left on device: 'checkpoint\.pt'$"):
+        run_team(2, fail_to_write, ())
+
+
+@pytest.mark.slow
+def test_an_interrupt_sent_to_the_command_alone_stops_its_team(pack_folder: Path, tmp_path: Path) -> None:
+    """Ctrl-C reaches every process of a terminal; a supervisor's signal only the first."""
+    config = mse_config(pack_folder, engine={"processes": 2, "log_every": 1}, schedule={"steps": 100_000})
+    path = write_config(config, tmp_path / "config.toml")
+    command = [sys.executable, "-m", "pico_train", "run", str(path), "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        while not any("loss" in row for row in read_log(tmp_path / "run")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 0
+    assert loaded(tmp_path / "run")["step"] < 100_000
+
+
 def test_teams_are_as_large_as_micro_batches_divide() -> None:
     assert [team_size(wanted, 8) for wanted in (1, 2, 3, 4, 7, 8, 100)] == [1, 2, 2, 4, 4, 8, 8]
     assert sorted(index for rank in range(3) for index in Team(rank, 3).share_of(9)) == list(range(9))
@@ -275,11 +301,87 @@ def test_overrides_change_single_keys() -> None:
         ("losses.lpips.weight=1", "need perceptual"),
         ("rate.lambda_low=1.0", "below lambda_high"),
         ("gan", "not KEY=VALUE"),
+        ("batch=0", "batch is 0; it must be 1 or more"),
+        ("seed=-1", "seed is -1"),
+        ("optimiser.clip=-1.0", "optimiser.clip is -1.0"),
+        ("optimiser.ema=1.0", "must be below 1"),
+        ("schedule.warm_up=-5", "schedule.warm_up is -5"),
+        ("data.reduced_share=7.0", "must be from 0 to 1"),
+        ("engine.log_every=0", "must be 1 or more"),
+        ("engine.checkpoint_every=0", "must be 1 or more"),
+        ("tiles.share=0.1", "less than a crop"),
+        ("gan.window=8", "must be 16 or more"),
+        ("losses.mse.weight=-1", "losses.mse.weight is -1"),
+        ("data.shares=[1.0]", "one entry for each"),
     ],
 )
 def test_mistakes_in_configs_are_explained(override: str, problem: str) -> None:
     with pytest.raises(OptionError, match=problem):
         read("mse", [override])
+
+
+@pytest.mark.parametrize(
+    "change", [{"levels": 1}, {"latent": "x"}, {"wide": 0}, {"encoder_blocks": [1, 2, 3]}]
+)
+def test_impossible_architectures_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=f"architecture: {next(iter(change))}"):
+        make_architecture(change)
+
+
+def test_shares_are_those_of_the_packs_named_beside_the_config() -> None:
+    assert read("mse", ["data.shares=[1.0, 3.0]"], ["a", "b"]).data.packs == ("a", "b")
+    with pytest.raises(OptionError, match="not all 0"):
+        read("mse", ["data.shares=[0, 0]"], ["a", "b"])
+
+
+def test_a_folder_named_like_a_config_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mse").mkdir()
+    assert read("mse").phase == "mse"
+    (tmp_path / "latin.toml").write_bytes(b"phase = 'caf\xe9'")
+    with pytest.raises(OptionError, match="is not TOML"):
+        read("latin.toml")
+
+
+def test_an_evaluation_that_cannot_be_made_stops_the_run_before_it_begins(
+    pack_folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib", reason="evaluation needs it")
+    config = mse_config(pack_folder, evaluation={"pictures": str(tmp_path / "none"), "every": 5000})
+    with pytest.raises(OptionError, match="is not a folder"):
+        train(Team(), config, tmp_path / "run", Limits())
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_steps_are_none(pack_folder: Path, tmp_path: Path) -> None:
+    train(Team(), mse_config(pack_folder), tmp_path, Limits(steps=0))
+    assert loaded(tmp_path)["step"] == 0
+
+
+def test_a_discriminator_of_another_width_is_refused(pack_folder: Path, tmp_path: Path) -> None:
+    Trainer(small_config(pack_folder), tmp_path, Team()).save()
+    with pytest.raises(OptionError, match=r"another gan\.width"):
+        Trainer(small_config(pack_folder, gan={"width": 32}), tmp_path, Team())
+
+
+def test_runs_of_one_name_are_drawn_apart(tmp_path: Path) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="drawing needs matplotlib")
+    runs = [tmp_path / "old" / "mse", tmp_path / "new" / "mse"]
+    for run in runs:
+        run.mkdir(parents=True)
+        (run / "log.jsonl").write_text('{"step": 1, "loss": 1.0}\n{"step": 2, "loss": 0.5}\n')
+    drawn: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plot, "save_figure", lambda figure, _: drawn.extend(_labels(figure)))
+        plot.plot_runs(runs, tmp_path / "x.png")
+    pyplot.close("all")
+    assert drawn == [str(run) for run in runs]
+
+
+def _labels(figure: Any) -> list[str]:
+    return [line.get_label() for line in figure.axes[0].get_lines()]
 
 
 def test_curves_are_drawn_from_the_log(straight: dict[str, Any], pack_folder: Path, tmp_path: Path) -> None:
@@ -345,7 +447,7 @@ def test_an_evaluation_that_was_killed_is_made_up_for(
         evaluated.append(trainer.step)
         return {"step": trainer.step, "evaluation": {}}
 
-    monkeypatch.setattr(engine, "_require_evaluation", lambda: None)
+    monkeypatch.setattr(engine, "_require_evaluation", lambda _: None)
     monkeypatch.setattr(engine, "_evaluate", killed)
     with pytest.raises(KeyboardInterrupt):
         train(Team(), config, tmp_path / "run", Limits())
@@ -383,13 +485,15 @@ def test_processes_share_out_the_matrices_of_a_step() -> None:
 @pytest.mark.parametrize("fast", ["bfloat16", "float32"])
 def test_precision_is_what_the_machine_is_fast_in(fast: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "best_precision", lambda: fast)
+    native = {"bfloat16": True, "float32": False}[fast]
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
     chosen = {
         name: [
             precision_of(from_dict({"engine": {"precision": name}}), torch.device(d)) for d in ("cpu", "cuda")
         ]
         for name in ("auto", "bfloat16", "float32")
     }
-    assert chosen["auto"] == [getattr(torch, fast), torch.bfloat16]
+    assert chosen["auto"] == [getattr(torch, fast)] * 2
     assert [set(chosen[name]) for name in ("bfloat16", "float32")] == [{torch.bfloat16}, {torch.float32}]
     with pytest.raises(OptionError, match="float16"):
         from_dict({"engine": {"precision": "float16"}})

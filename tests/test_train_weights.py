@@ -30,8 +30,9 @@ from pico_core.networks.inference import Networks
 from pico_core.networks.layers import Block, ConvScale, Transition
 from pico_core.networks.model import Architecture, PicoModel
 from pico_core.scale_path import LOG_SCALE_LOW, LOG_SCALE_SPACING, Z_LIMIT, ScalePath
-from pico_train import evaluate
+from pico_train import evaluate, shipping
 from pico_train.cli import main
+from pico_train.config import read
 from pico_train.engine import Limits, train
 from pico_train.evaluate import EstimatedCodec
 from pico_train.export import _layer
@@ -268,6 +269,23 @@ def test_a_run_starts_from_the_averaged_weights_of_another(run: Path, tmp_path: 
     assert [(line["phase"], line["steps"]) for line in history] == [("mse", 3), ("mse", 1)]
 
 
+def test_gains_that_are_not_trained_do_not_move(run: Path) -> None:
+    start = read_start(run)
+    assert start.lambda_range is not None
+    low, high = start.lambda_range
+    same_range = {"train_only": "scale_decoder.", "lambda_low": low, "lambda_high": high}
+    weights = starting_weights(start, mse_config(run.parent / "pack", rate=same_range), run)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in start.state.items() if name in weights)
+    other = {**same_range, "lambda_high": 2 * high}
+    with pytest.raises(OptionError, match=f"--set rate.lambda_low={low:g} --set rate.lambda_high={high:g}"):
+        starting_weights(start, mse_config(run.parent / "pack", rate=other), run)
+
+
+def test_the_last_phase_fits_the_weights_of_the_one_before() -> None:
+    rates = [read(name).rate for name in ("perceptual", "scales")]
+    assert len({(rate.lambda_low, rate.lambda_high) for rate in rates}) == 1
+
+
 def test_weights_of_another_architecture_are_refused(run: Path) -> None:
     config = mse_config(run.parent / "pack", architecture={"wide": 24})
     with pytest.raises(OptionError, match="do not fit"):
@@ -301,7 +319,60 @@ def test_quality_rises_in_equal_steps_of_bits_and_passes_over_bad_levels() -> No
     assert all(a < b for a, b in itertools.pairwise(levels))
 
 
-def test_export_and_evaluate_work_on_real_files(run: Path, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("what", ["nothing there", "no pictures", "too small", "--count 0"])
+def test_tables_are_not_fitted_on_nothing(
+    run: Path, tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    if what != "nothing there":
+        photos.mkdir()
+    if what == "too small":
+        Image.new("RGB", (300, 40)).save(photos / "strip.png")
+        (photos / "broken.jpg").write_bytes(b"\xff\xd8 no")
+    if what == "--count 0":
+        Image.new("RGB", (64, 64)).save(photos / "a.png")
+    count = "0" if what == "--count 0" else "2"
+    export = ["export", str(run), "--photos", str(photos), "--count", count, "--out", str(tmp_path / "w")]
+    assert main(export) == 2
+    assert ("--count is 0" if count == "0" else "holds no picture of 64 pixels") in capsys.readouterr().err
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_broken_file_is_no_weights_to_evaluate(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(OptionError, match="no weights"):
+        evaluate.codec_of(tmp_path / "w.safetensors", evaluate.Request(tmp_path))
+
+
+def test_a_run_is_evaluated_with_tables_of_its_own_pictures_and_leaves_no_weights_behind(run: Path) -> None:
+    loaded = set(registry._loaded)
+    codec, facts = evaluate.codec_of(run, evaluate.Request(run.parent, count=1))
+    assert bytes.fromhex(facts["weights"]) in registry._loaded
+    codec.close()
+    assert set(registry._loaded) == loaded
+
+
+def test_weights_whose_quality_does_not_rise_do_not_become_the_default(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        shipping, "_problems", lambda *_: ["quality 5 over 0: MSE 9.00 is not less than 8.00"]
+    )
+    Image.new("RGB", (64, 64), (90, 120, 20)).save(tmp_path / "a.png")
+    export = ["export", str(run), "--photos", str(tmp_path), "--count", "1", "--out", str(tmp_path / "w")]
+    assert main([*export, "--default"]) == 1
+    (weights,) = (tmp_path / "w").glob("*.safetensors")
+    told = capsys.readouterr().err
+    assert "quality scale: quality 5 over 0: MSE 9.00" in told
+    assert "default.txt was not written" in told
+    assert weights.stem in told
+    assert not (tmp_path / "w" / "default.txt").exists()
+
+
+def test_export_and_evaluate_work_on_real_files(
+    run: Path, tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "_problems", lambda *_: [])  # a run of three steps has some
     for package in ("matplotlib", "bjontegaard"):
         pytest.importorskip(package, reason="the report needs it")
     (tmp_path / "photos").mkdir()

@@ -11,7 +11,7 @@ module: `folding` turns its weights into the arrays that `inference` runs.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,14 @@ class Architecture:
     resampling: str = "haar"  # haar, pixel (shuffle), strided (learned, one filter group for each channel)
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not type(field.default) or not _is_size(value):
+                msg = f"architecture: {field.name} is {value!r}; it must be of the kind of {field.default!r}"
+                raise OptionError(msg)
+        if self.levels < 2:
+            msg = f"architecture: levels is {self.levels}; it must be 2 or more"
+            raise OptionError(msg)
         for name, known in (("context", tuple(CONTEXTS)), ("resampling", RESAMPLINGS)):
             if getattr(self, name) not in known:
                 msg = f"architecture: {name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}"
@@ -63,6 +71,13 @@ class Architecture:
     def to_dict(self) -> dict[str, object]:
         """Plain values, for a weights file's metadata."""
         return asdict(self)
+
+
+def _is_size(value: object) -> bool:
+    """Whether sizes are positive, and those of a pair as well; text and switches are none."""
+    if isinstance(value, tuple):
+        return len(value) == 2 and all(type(count) is int and count > 0 for count in value)
+    return not isinstance(value, int) or isinstance(value, bool) or value > 0
 
 
 class Encoder(nn.Module):

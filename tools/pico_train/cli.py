@@ -130,11 +130,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from .hardware import device_of
     from .processes import run_team, team_size
 
-    config = configs.read(arguments.config, arguments.set)
-    if arguments.data:
-        values = config.to_dict()
-        values["data"]["packs"] = list(arguments.data)
-        config = configs.from_dict(values)
+    if arguments.steps is not None and arguments.steps < 0:
+        msg = f"--steps is {arguments.steps}; it must be 0 or more"
+        raise OptionError(msg)
+    config = configs.read(arguments.config, arguments.set, arguments.data or ())
     steps = math.inf if arguments.steps is None else arguments.steps
     size = 1
     if device_of(config).type == "cpu":
@@ -183,15 +182,25 @@ def _add_export(program: Program) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from .shipping import ship
+    from .shipping import QualityError, ship
 
     shipped = ship(arguments.source, arguments.photos, arguments.count, arguments.out, arguments.card)
-    if arguments.default:
-        from .files import write_whole
-
-        write_whole(arguments.out / "default.txt", [f"{shipped.path.stem}\n".encode("ascii")])
     print(f"{shipped.path}  {shipped.path.stat().st_size / 1e6:.1f} MB")
     print(f"integer scale path: {100 * shipped.integer_cost:+.3f} % of the bits of floating point")
+    for problem in shipped.problems:
+        say("pico-train", f"quality scale: {problem}")
+    if not arguments.default:
+        return FINE
+    default = arguments.out / "default.txt"
+    if shipped.problems:
+        msg = (
+            f"{default} was not written, because quality does not rise with every step of the scale; write "
+            f"{shipped.path.stem} into it yourself if these weights shall encode all the same"
+        )
+        raise QualityError(msg)
+    from .files import write_whole
+
+    write_whole(default, [f"{shipped.path.stem}\n".encode("ascii")])
     return FINE
 
 
@@ -207,7 +216,7 @@ def _add_evaluate(program: Program) -> None:
     )
     command.add_argument("pictures", metavar="FOLDER", type=Path, help="reference pictures")
     command.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="to fit tables of a RUN on; default: its data"
+        "--photos", type=Path, metavar="FOLDER", help="to fit tables of a RUN on; default: its first pack"
     )
     command.add_argument("--count", type=int, default=48, metavar="N", help="how many of them (default 48)")
     command.add_argument("--levels", type=int, default=8, metavar="N", help="number of levels (default 8)")

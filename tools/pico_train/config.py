@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import types
 import typing
@@ -18,6 +19,36 @@ BUNDLED = Path(__file__).parent / "configs"
 PHASES = ("mse", "perceptual")
 STARTS = ("principal", "random")
 PRECISIONS = ("auto", "bfloat16", "float32")
+_MORE = math.inf
+_RANGES: Mapping[str, tuple[float, float]] = {  # of keys that are plain numbers, both ends included
+    "seed": (0, _MORE),
+    "batch": (1, _MORE),
+    "data.reduced_share": (0, 1),
+    "tiles.share": (0, 1),
+    "gan.weight": (0, _MORE),
+    "gan.warm_up": (0, _MORE),
+    "gan.start": (0, _MORE),
+    "gan.lead": (0, _MORE),
+    "gan.width": (2, _MORE),
+    "gan.window": (0, _MORE),
+    "gan.learning_rate": (0, _MORE),
+    "optimiser.muon_rate": (0, _MORE),
+    "optimiser.adam_rate": (0, _MORE),
+    "optimiser.logarithm_rate": (0, _MORE),
+    "optimiser.clip": (1e-9, _MORE),
+    "optimiser.ema": (0, 1),
+    "schedule.steps": (1, _MORE),
+    "schedule.warm_up": (0, _MORE),
+    "schedule.constant": (0, 1),
+    "schedule.final": (0, 1),
+    "engine.processes": (0, _MORE),
+    "engine.checkpoint_every": (1, _MORE),
+    "engine.log_every": (1, _MORE),
+    "evaluation.every": (0, _MORE),
+    "evaluation.levels": (2, _MORE),
+    "evaluation.limit": (0, _MORE),
+    "evaluation.photos": (1, _MORE),
+}
 LEAST_LPIPS_SIDE = 17  # pixels; the pooling of LPIPS-Squeeze leaves nothing of less
 
 
@@ -166,14 +197,27 @@ class Config:
     def __post_init__(self) -> None:
         _require(self.phase in PHASES, f"phase is {self.phase!r}; it must be one of {', '.join(PHASES)}")
         _require(self.start in STARTS, f"start is {self.start!r}; it must be one of {', '.join(STARTS)}")
+        for key, (least, most) in _RANGES.items():
+            section, _, name = key.rpartition(".")
+            value = getattr(getattr(self, section) if section else self, name)
+            _require(least <= value <= most, f"{key} is {value}; it must be {_range(least, most)}")
         divides = self.micro_batch > 0 and self.batch % self.micro_batch == 0
         _require(divides, f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         for name, side in (("data.crop", self.data.crop), ("tiles.window", self.tiles.window)):
             _require(side > 0 and side % 64 == 0, f"{name} is {side}; it must be a multiple of 64")
-        _require(0 <= self.tiles.share <= 1, f"tiles.share is {self.tiles.share}; it must be from 0 to 1")
+        tiled = self.tiles.share * self.batch
+        some = f"tiles.share {self.tiles.share} of batch {self.batch} is less than a crop; 0 leaves tiles out"
+        _require(tiled == 0 or tiled >= 1, some)
+        _require(self.optimiser.ema < 1, f"optimiser.ema is {self.optimiser.ema}; it must be below 1")
+        judged = self.gan.window
+        _require(judged == 0 or judged >= 16, f"gan.window is {judged}; it must be 16 or more, or 0")
+        for name, term in vars(self.losses).items():
+            _require(term.weight >= 0, f"losses.{name}.weight is {term.weight}; it must be 0 or more")
         self._check_lpips()
         shares = len(self.data.shares) in (0, len(self.data.packs))
         _require(shares, "data.shares must have one entry for each of data.packs, or none")
+        drawn = not self.data.shares or (min(self.data.shares) >= 0 and sum(self.data.shares) > 0)
+        _require(drawn, "data.shares must be 0 or more, and not all 0")
         low, high = self.rate.lambda_low, self.rate.lambda_high
         _require(0 < low < high, f"rate: lambda_low {low} must be positive and below lambda_high {high}")
         known = len(self.rate.init_lambda) in (0, 2)
@@ -204,18 +248,23 @@ class Config:
         return dataclasses.asdict(self)
 
 
+def _range(least: float, most: float) -> str:
+    return f"{least:g} or more" if most == _MORE else f"from {least:g} to {most:g}"
+
+
 def _require(condition: bool, problem: str) -> None:
     if not condition:
         raise OptionError(f"config: {problem}")  # noqa: EM102 (the caller wrote the message)
 
 
-def read(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def read(path: str | Path, overrides: Sequence[str] = (), packs: Sequence[str] = ()) -> Config:
     """A config from a TOML file, or from the name of one that ships (`mse`), with `KEY=VALUE` overrides.
 
-    Values of overrides are TOML, or plain text. Raises OptionError for unknown keys and impossible values.
+    Values of overrides are TOML, or plain text. `packs`, if there are any, override data.packs. Raises OptionError for
+    unknown keys and impossible values.
     """
     location = Path(path)
-    if not location.suffix and not location.exists():
+    if not location.suffix and not location.is_file():
         location = BUNDLED / f"{path}.toml"
     try:
         values = tomllib.loads(location.read_text("utf-8"))
@@ -223,11 +272,15 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         known = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.toml")))
         msg = f"config {path} cannot be read ({error.strerror}); give a TOML file or one of: {known}"
         raise OptionError(msg) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"config {path} is not TOML: {error}"
         raise OptionError(msg) from error
     for override in overrides:
         _override(values, override)
+    if packs:
+        data = values.setdefault("data", {})
+        _require(isinstance(data, dict), "data must be a table")
+        data["packs"] = list(packs)
     return from_dict(values)
 
 

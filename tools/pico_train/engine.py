@@ -134,7 +134,11 @@ class Trainer:
             raise OptionError(msg) from error
         if self.discriminator is not None and saved["discriminator"] is not None:
             assert self.discriminator_optimiser is not None
-            self.discriminator.load_state_dict(saved["discriminator"])
+            try:
+                self.discriminator.load_state_dict(saved["discriminator"])
+            except RuntimeError as error:
+                msg = f"{self.run} has a discriminator of another gan.width; keep that, or choose another folder"
+                raise OptionError(msg) from error
             self.discriminator_optimiser.load_state_dict(saved["discriminator_optimiser"])
             for group in self.discriminator_optimiser.param_groups:
                 group["lr"] = self.config.gan.learning_rate
@@ -268,7 +272,7 @@ def train(team: Team, config: Config, run: Path, limits: Limits, init: Path | No
     Writes RUN/checkpoint.pt and RUN/log.jsonl from the team's first process. Raises PicoError subclasses.
     """
     if config.evaluation.pictures and config.evaluation.every:
-        _require_evaluation()
+        _require_evaluation(Path(config.evaluation.pictures))
     with checkpoint.sole_writer(run) if team.leads else nullcontext(), _stop_on_signals() as stop:
         trainer = Trainer(config, run, team, init)
         log = RunLog(run, trainer.step) if team.leads else None
@@ -278,7 +282,7 @@ def train(team: Team, config: Config, run: Path, limits: Limits, init: Path | No
         if log is not None and _is_due(config, trainer.step) and not _was_evaluated(run, trainer.step):
             log.write(_evaluate(trainer))  # a kill came between the checkpoint and its evaluation
         begin, before, first = time.monotonic(), trainer.seconds, trainer.step
-        while trainer.step < config.schedule.steps:
+        while trainer.step < config.schedule.steps and trainer.step - first < limits.steps:
             late = time.monotonic() - begin >= 60 * limits.minutes
             terms = trainer.advance(stop=stop() or late)
             stopping = bool(terms.pop("stop"))
@@ -290,7 +294,7 @@ def train(team: Team, config: Config, run: Path, limits: Limits, init: Path | No
                 trainer.save()
             if log is not None and _is_due(config, trainer.step):
                 log.write(_evaluate(trainer))
-            if stopping or trainer.step - first >= limits.steps:
+            if stopping:
                 break
         trainer.save()
         progress.close()
@@ -309,12 +313,15 @@ def _was_evaluated(run: Path, step: int) -> bool:
     return any(row.get("step") == step and "evaluation" in row for row in read_log(run))
 
 
-def _require_evaluation() -> None:
+def _require_evaluation(pictures: Path) -> None:
     """Fail now, not after hours."""
     if missing := [name for name in ("constriction", "matplotlib") if find_spec(name) is None]:
         names = " and ".join(missing)
         msg = f"evaluation during training needs {names}; install it, or set evaluation.every=0"
         raise OptionError(msg)
+    from pico_bench.originals import find_originals
+
+    find_originals(pictures)
 
 
 def _evaluate(trainer: Trainer) -> dict[str, Any]:

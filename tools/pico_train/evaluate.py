@@ -69,6 +69,10 @@ class WeightsCodec(FileCodec):
         self._weights = weights
         self.ladder = tuple(f"{storable_level(level):g}" for level in levels)
 
+    def close(self) -> None:
+        """Let go of the weights: a run that is evaluated again and again has new ones every time."""
+        core.forget(self._weights)
+
     def identity(self, original: Original, quality: str) -> Mapping[str, str]:
         """Weights, level, precision, and a hash of the codec's code."""
         return {"codec": self.name, "level": quality, "model": self._weights.id.hex(), **self._build}
@@ -107,6 +111,9 @@ class EstimatedCodec:
         self._identity = hashlib.sha256(repr(facts).encode()).hexdigest()
         self._ladder = tuple(f"{level:g}" for level in levels)
 
+    def close(self) -> None:
+        """Do nothing: the model is held by nobody else."""
+
     def qualities(self, original: Original) -> Sequence[str]:
         """The same levels for every picture."""
         return self._ladder
@@ -140,7 +147,10 @@ def evaluate(source: Path, request: Request, out: Path, store: Path | None = Non
     codecs: list[Codec] = [codec, *(PILLOW_CODECS[name] for name in _RIVALS)]
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = Store(store or out.parent / "measured")
-    run = measure(originals, codecs, [METRICS[name] for name in request.metrics], kept, lambda _: None)
+    try:
+        run = measure(originals, codecs, [METRICS[name] for name in request.metrics], kept, lambda _: None)
+    finally:
+        codec.close()
     if not any(row.codec == codec.name for row in run.rows):
         msg = f"none of the pictures in {request.pictures} could be measured: {'; '.join(run.notes[:3])}"
         raise OptionError(msg)
@@ -176,10 +186,11 @@ def codec_of(
         model.load_state_dict(start.state)
         identity = str(hash(tuple(float(tensor.double().sum()) for tensor in start.state.values())))
         return EstimatedCodec(model, identity, levels.tolist()), facts
-    if request.photos is None:
+    photos = request.photos or (Path(start.packs[0]) if start.packs else None)
+    if photos is None:
         msg = f"{source} has no entropy tables yet; name training pictures to fit them on with --photos"
         raise OptionError(msg)
-    content = export(source, request.photos, request.count, {})
+    content = export(source, photos, request.count, {})
     weights = _parse(content, source)
     return WeightsCodec(weights, levels.tolist()), facts | {"weights": weights.id.hex()}
 
@@ -189,7 +200,8 @@ def _as_weights_file(source: Path) -> Weights | None:
     if source.suffix != ".safetensors" or not source.is_file():
         return None
     with source.open("rb") as file:
-        header = file.read(int.from_bytes(file.read(8), "little"))
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(min(length, source.stat().st_size))
     return registry.load(source) if FORMAT.encode() in header else None
 
 

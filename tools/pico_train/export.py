@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.numpy import save
 from tqdm import tqdm
 
+from pico_core.errors import OptionError
 from pico_core.networks.folding import fold
 from pico_core.networks.inference import Networks
 from pico_core.networks.model import Architecture, PicoModel
@@ -28,11 +29,13 @@ from pico_core.scale_path import (
 
 from .integer import integer_scale_path
 from .packs import Pack, is_pack, spread
+from .pictures import PICTURES, read_picture
 from .start import read_start
 
 _TOTAL = 2**22  # what the frequencies of a latent table add up to, about
 _PRIOR_STRENGTH = 200.0  # observations that the Laplace prior of a table counts for
 _CROP = 512
+_LEAST_SIDE = 64
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -46,12 +49,23 @@ def read_checkpoint(path: Path) -> PicoModel:
 
 
 def crops(folder: Path, count: int) -> list[NDArray[np.uint8]]:
-    """Centre crops of up to 512x512, sides a multiple of 64, of `count` photographs spread over a folder or pack."""
+    """Centre crops of up to 512x512, sides a multiple of 64, of `count` photographs spread over a folder or pack.
+
+    Smaller pictures and those that cannot be read are passed over. Raises OptionError if nothing is left.
+    """
+    if count < 1:
+        msg = f"--count is {count}; entropy tables need a picture or more"
+        raise OptionError(msg)
     result = []
     for pixels in _pictures(folder, count):
+        if min(pixels.shape[:2]) < _LEAST_SIDE:
+            continue
         height, width = (min(_CROP, side) // 64 * 64 for side in pixels.shape[:2])
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
         result.append(pixels[top : top + height, left : left + width])
+    if not result:
+        msg = f"{folder} holds no picture of {_LEAST_SIDE} pixels a side or more to fit entropy tables on"
+        raise OptionError(msg)
     return result
 
 
@@ -60,11 +74,12 @@ def _pictures(folder: Path, count: int) -> Iterator[NDArray[np.uint8]]:
         photos = Pack(folder).photos
         yield from (photo.pixels() for photo in spread(photos, count))
         return
-    suffixes = {".jpg", ".jpeg", ".png", ".webp"}
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
     for path in spread(paths, count):
-        with Image.open(path) as image:
-            yield np.asarray(image.convert("RGB"))
+        try:
+            yield np.asarray(read_picture(path.read_bytes()).image)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue
 
 
 def _levels(levels: int, index: int) -> Iterator[float]:

@@ -32,10 +32,13 @@ def device_of(config: Config) -> torch.device:
 
 
 def precision_of(config: Config, device: torch.device) -> torch.dtype:
-    """What the trunk and Muon run in: with `auto` not bfloat16 where a CPU only emulates it, slowly."""
+    """What the trunk and Muon run in: with `auto` not bfloat16 where it is only emulated, slowly."""
     chosen = config.engine.precision
-    if chosen == "auto":
-        chosen = "bfloat16" if device.type == "cuda" else best_precision()
+    if chosen == "auto" and device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        chosen = "bfloat16" if native else "float32"
+    elif chosen == "auto":
+        chosen = best_precision()
     return torch.bfloat16 if chosen == "bfloat16" else torch.float32
 
 

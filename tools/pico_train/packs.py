@@ -19,8 +19,10 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -29,17 +31,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from pico_core.errors import OptionError, PicoError
 
 from .files import write_whole
+from .pictures import PICTURES, read_picture
 
 SUFFIX = ".pico-pack"
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"}
 PART_BYTES = 15 * 2**20  # small enough for tools that move files of up to 16 MiB, and a few at a time
 MASKS = "text.json"
+UNFINISHED = ".unfinished"  # a folder for parts until all are written; where there is one, some are missing
 _MAGIC = b"PICOPACK"
 _ALIGNMENT = 4096
 
@@ -61,6 +64,16 @@ class Entry:
     offset: int
     size: int
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = (self.width, self.height, self.offset, self.size)
+        sound = all(type(number) is int for number in numbers) and min(numbers) >= 0
+        sound = sound and isinstance(self.name, str) and isinstance(self.licence, str)
+        if sound and self.encoding == "raw":
+            sound = self.size == 3 * self.width * self.height > 0
+        if not sound or self.encoding not in ("raw", "file"):
+            msg = f"an entry that cannot be: {self}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,9 @@ class Pack:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        if (folder / UNFINISHED).exists():
+            msg = f"{folder} was not finished; remove it and run pico-train pack again"
+            raise PackError(msg)
         parts = sorted(folder.glob(f"*{SUFFIX}"))
         if not parts:
             msg = f"{folder} holds no pack; make one with: pico-train pack FOLDER --out {folder}"
@@ -97,7 +113,9 @@ class Pack:
         self.photos = sorted(photos, key=lambda photo: photo.entry.name)
         for a, b in pairwise(self.photos):
             if a.entry.name == b.entry.name:
-                msg = f"{folder} holds {a.entry.name} twice, in {a.part.name} and {b.part.name}; remove one"
+                msg = (
+                    f"{folder} holds {a.entry.name} twice, in {a.part.name} and {b.part.name}; pack it again"
+                )
                 raise PackError(msg)
 
     @cached_property
@@ -183,23 +201,52 @@ def pack(sources: Sequence[Path], out: Path, packing: Packing) -> Packed:
         if not source.is_dir():
             msg = f"{source} is no folder; give folders of pictures, or packs"
             raise OptionError(msg)
-    out.mkdir(parents=True, exist_ok=True)
-    writer, left_out, masks = _Writer(out, packing.part_bytes), [], _Masks()
-    for source in sources:
-        for item in tqdm(list(_items(source)), desc=f"packing {source.name}", unit="picture", leave=False):
-            try:
-                entry, data, factor = _encoded(item, packing)
-            except (OSError, ValueError, Image.DecompressionBombError) as error:
-                left_out.append(f"{item.name}: {error}")
-                continue
-            writer.add(entry, data)
-            masks.add(source, item.name, factor)
-    writer.finish()
-    if not writer.photos:
-        msg = f"none of the folders holds a picture that can be used; left out: {left_out[:3]}"
-        raise OptionError(msg)
-    masks.write(out)
+    items = [(source, list(_items(source))) for source in sources]
+    _check_names(item for _, found in items for item in found)
+    with _all_or_nothing(out) as unfinished:
+        writer, left_out, masks = _Writer(unfinished, packing.part_bytes), [], _Masks()
+        for source, found in items:
+            for item in tqdm(found, desc=f"packing {source.name}", unit="picture", leave=False):
+                try:
+                    entry, data, factor = _encoded(item, packing)
+                except (OSError, ValueError, Image.DecompressionBombError) as error:
+                    left_out.append(f"{item.name}: {error}")
+                    continue
+                writer.add(entry, data)
+                masks.add(source, item.name, factor)
+        writer.finish()
+        if not writer.photos:
+            msg = f"none of the folders holds a picture that can be used; left out: {left_out[:3]}"
+            raise OptionError(msg)
+        masks.write(unfinished)
     return Packed(writer.photos, writer.pixels / 1e6, writer.parts, writer.bytes, tuple(left_out))
+
+
+@contextmanager
+def _all_or_nothing(out: Path) -> Iterator[Path]:
+    """A folder whose files move to `out` at the end, or are removed. What a killed process left makes place."""
+    unfinished = out / UNFINISHED
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+    except BaseException:
+        shutil.rmtree(unfinished)
+        raise
+    for path in sorted(unfinished.iterdir()):
+        path.replace(out / path.name)
+    unfinished.rmdir()
+
+
+def _check_names(items: Iterable[_Item]) -> None:
+    """No two pictures may have the same name in a pack."""
+    seen: set[str] = set()
+    for item in items:
+        if item.name in seen:
+            msg = f"two pictures would be called {item.name} in the pack; give folders of different names, each once"
+            raise OptionError(msg)
+        seen.add(item.name)
 
 
 @dataclass(frozen=True)
@@ -216,10 +263,8 @@ class _Item:
             stored = self.source.stored.tobytes() if self.source.entry.encoding == "file" else None
             return Image.fromarray(self.source.pixels()), stored
         content = self.source.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            upright = ImageOps.exif_transpose(image)
-            plain = upright.size == image.size and image.mode == "RGB" and image.format in ("WEBP", "JPEG")
-            return upright.convert("RGB"), content if plain else None
+        picture = read_picture(content)
+        return picture.image, content if picture.unchanged else None
 
 
 def _items(source: Path) -> Iterator[_Item]:

@@ -42,7 +42,12 @@ def load_pyplot() -> Any:
 def plot_runs(runs: Sequence[Path], out: Path) -> None:
     """Draw what the logs of runs hold, a panel for each quantity. Raises OptionError if they hold nothing yet."""
     pyplot = load_pyplot()
-    logs = {run.name: [row for row in read_log(run) if "loss" in row] for run in runs}
+    names = [run.name for run in runs]
+    labels = [str(run) if names.count(run.name) > 1 else run.name for run in runs]
+    logs = {
+        label: [row for row in read_log(run) if "loss" in row]
+        for label, run in zip(labels, runs, strict=True)
+    }
     if not any(logs.values()):
         msg = f"{', '.join(map(str, runs))}: nothing is logged yet; curves begin with engine.log_every steps"
         raise OptionError(msg)

@@ -102,7 +102,7 @@ def _work(
         dist.init_process_group("gloo", meeting, _PATIENCE, size, rank)
         job(Team(rank, size), *arguments)
         dist.destroy_process_group()
-    except PicoError as error:
+    except (PicoError, OSError) as error:
         errors.put(str(error))
         raise SystemExit(1) from error
 
@@ -128,18 +128,16 @@ def _one_thread() -> Iterator[None]:
 def _signals_passed_to(pids: list[int]) -> Iterator[None]:
     """Workers end by themselves after a signal, having saved; this process waits for them."""
 
-    def pass_on(number: int, _: object) -> None:
+    def pass_on(_number: int, _frame: object) -> None:
         for pid in pids:
             try:
-                os.kill(pid, number)
+                os.kill(pid, signal.SIGTERM)
             except ProcessLookupError:
                 continue
 
-    # Ctrl-C reaches the whole process group already.
-    previous = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    }
+    # Ctrl-C reaches the whole process group already, but a SIGINT to this process alone does not: workers are asked
+    # by SIGTERM, which they take for the same wish.
+    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

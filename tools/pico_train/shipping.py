@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pico_core.codec import LearnedCodec
+from pico_core.errors import PicoError
 from pico_core.networks.model import PicoModel
 from pico_core.networks.workers import pool
 from pico_core.registry import Weights, model_id
@@ -30,6 +31,10 @@ _LEVEL_STEP = 0.5
 _MEASURED = 16  # photographs that the quality scale is measured on
 
 Photos = Sequence[NDArray[np.uint8]]
+
+
+class QualityError(PicoError):
+    """The quality of weights does not rise with every step of their scale."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class Start:
     lambda_range: LambdaRange | None  # at the lowest and the highest level; None where nothing says so
     history: Sequence[Mapping[str, Any]] = ()  # the runs that made them, the last one last
     pictures: Mapping[str, Any] = field(default_factory=dict)  # what the last run was trained on
+    packs: Sequence[str] = ()  # where a run had them from
 
 
 def architecture_of(config: Config) -> Architecture:
@@ -66,7 +67,8 @@ def read_start(path: Path) -> Start:
         return _from_prototype(path)
     low, high = (saved["config"]["rate"][name] for name in ("lambda_low", "lambda_high"))
     architecture = make_architecture(saved["architecture"])
-    return Start(saved["ema"], architecture, (low, high), saved["history"], saved["pictures"])
+    packs = saved["config"]["data"]["packs"]
+    return Start(saved["ema"], architecture, (low, high), saved["history"], saved["pictures"], packs)
 
 
 def _from_safetensors(path: Path) -> Start:
@@ -117,7 +119,7 @@ def starting_weights(start: Start, config: Config, path: Path) -> dict[str, Tens
 
     A model with fewer latent channels than the config asks for gets more of them, if its context is `grid`. Where
     nothing says what range the weights were trained for, `rate.init_lambda` does, or it is taken to be the config's.
-    Raises OptionError if the architectures differ.
+    Raises OptionError if the architectures differ, or if gains would have to move that are not to be trained.
     """
     architecture = architecture_of(config)
     wanted = PicoModel(architecture).state_dict()
@@ -130,6 +132,13 @@ def starting_weights(start: Start, config: Config, path: Path) -> dict[str, Tens
     target = (config.rate.lambda_low, config.rate.lambda_high)
     known = config.rate.init_lambda
     source = (known[0], known[1]) if len(known) == 2 else start.lambda_range or target
+    if config.rate.train_only and (source != target or start.architecture.levels != architecture.levels):
+        msg = (
+            f"with rate.train_only the level gains stay as they are, and those of {path} were trained for lambda from "
+            f"{source[0]:g} to {source[1]:g} at {start.architecture.levels} levels; add --set "
+            f"rate.lambda_low={source[0]:g} --set rate.lambda_high={source[1]:g}"
+        )
+        raise OptionError(msg)
     return move_levels({name: state[name] for name in wanted}, source, target, architecture.levels)
 
 
