@@ -58,6 +58,15 @@ def test_a_changed_script_is_another_codec_to_the_cache(
         assert new in capsys.readouterr().out
 
 
+def test_another_extension_is_another_codec_to_the_cache(folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "codecs.toml"
+    for extension, magic in ((".jpg", b"\xff\xd8\xff"), (".webp", b"RIFF")):
+        recipe.write_text(toml("own", SAVE, extension))
+        assert rd(folder, tmp_path / "out", "--metrics", "psnr", "--only", "p0", "--commands", recipe) == 0
+        kept = [path.read_bytes() for path in (tmp_path / "out/files").iterdir()]
+        assert any(content.startswith(magic) for content in kept)
+
+
 def test_a_command_template_is_the_codec_that_it_runs(folder: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "codecs.toml"
     recipe.write_text(toml("by command", SAVE).replace("[by command]", '["by command"]'))

@@ -87,6 +87,18 @@ def test_without_any_bd_rate_the_places_at_equal_bytes_tell_a_loss() -> None:
     assert "![Rate and characters read](x/rd-x-text_accuracy.png)" in text
 
 
+def test_where_no_other_codec_reaches_a_rate_there_is_no_place() -> None:
+    pytest.importorskip("bjontegaard", reason="bjontegaard is not installed")
+    bent = [
+        Row(r.image, r.codec, r.quality, r.bpp, {"psnr": min(r.values["psnr"], 31)}) for r in rows(".pico")
+    ]
+    run, found = run_of(bent, rows("B", 0.5))
+    text = section(run, found, [], [], None)
+    assert "2 of 2 at 0.3 bits per pixel" in text
+    assert "1 of 1" not in text
+    assert "| 0.75 | 31.00 |" in text  # the value is told all the same
+
+
 def test_a_run_without_pico_is_no_evidence() -> None:
     run, found = run_of(rows("A"))
     with pytest.raises(OptionError, match=r"no curve of \.pico"):

@@ -14,6 +14,7 @@ from bench_samples import rd, three_pictures, toml
 from metric_pictures import coarse, picture
 from PIL import Image
 
+from pico_bench import codecs as codecs_module
 from pico_bench import crops
 from pico_bench.cli import main
 from pico_bench.codecs import PILLOW_CODECS, CodecFailedError
@@ -72,6 +73,44 @@ def test_reconstructions_without_usable_rates_are_refused(published: Path, conte
 def test_a_report_without_a_run_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--out", str(tmp_path)]) == 2
     assert "run pico-bench rd first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "[1", "[]", "{}"])
+def test_a_report_without_its_file_of_times_says_which_file_is_amiss(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    times = tmp_path / "times.json"
+    if content is not None:
+        times.write_text(content)
+    rd(folder, tmp_path / "out", "--metrics", "psnr", "--only", "p0")
+    capsys.readouterr()
+    assert main(["report", "--out", str(tmp_path / "out"), "--speed", str(times)]) == 2
+    said = capsys.readouterr().err
+    assert f"{times} is not what pico-bench speed --json prints" in said
+    assert "no run" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["crops", "--quality", "abc"], "'abc' is not a whole number from 0 to 100"),
+        (["crops", "--quality", "101"], "'101' is not a whole number from 0 to 100"),
+        (["crops", "--bpp", "0"], "'0' is not a number of bits per pixel above 0"),
+        (["crops", "--bpp", "nan"], "'nan' is not a number of bits per pixel above 0"),
+        (["crops", "--bpp", "inf"], "'inf' is not a number of bits per pixel above 0"),
+        (["text-pages", "--seed", "-1"], "'-1' is not a whole number of 0 or more"),
+        (["text-pages", "--count", "0"], "'0' is not a whole number of 1 or more"),
+    ],
+)
+def test_senseless_numbers_for_crops_and_pages_are_explained(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    command, *options = arguments
+    more = ["--codec", "jpeg", "--out", str(tmp_path / "out")] if command == "crops" else []
+    assert main([command, str(folder), *more, *options]) == 2
+    said = capsys.readouterr()
+    assert complaint in said.err
+    assert said.out == ""
 
 
 def test_each_codec_takes_its_best_quality_within_the_bytes(folder: Path) -> None:
@@ -151,6 +190,46 @@ def test_the_report_is_one_page_that_needs_nothing_else(folder: Path, tmp_path: 
     assert str(tmp_path) not in re.sub(r"<pre>.*?</pre>", "", text, flags=re.S)
     for wanted in ("BD-rate against WebP", "Worst pictures", "quality 20", "bits per pixel"):
         assert wanted.replace("quality 20", "20") in text
+
+
+def sheets_on_page(out: Path) -> list[str]:
+    """The pictures of which the newest report shows crops."""
+    assert main(["report", "--out", str(out)]) == 0
+    return re.findall(r'alt="crops of ([^"]*)"', (out / "report.html").read_text("utf-8"))
+
+
+def test_the_report_shows_only_crops_of_its_own_run(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    words = ["crops", str(folder), "--out", str(out), "--codec", "jpeg", "--bpp", "2", "--box", "0,0,9,9"]
+    assert main(words) == 0
+    rd(folder, out, "--metrics", "psnr")
+    assert sheets_on_page(out) == ["p0", "p1", "p2"]
+    rd(folder, out, "--metrics", "psnr", "--only", "p0", "p2")
+    assert sheets_on_page(out) == ["p0", "p2"]
+    with Image.open(folder / "p2.png") as image:
+        image.rotate(180).save(folder / "p2.png")
+    rd(folder, out, "--metrics", "psnr")
+    assert sheets_on_page(out) == ["p0", "p1"]
+    assert "crops of p2 left out: they are not of this run's pictures" in capsys.readouterr().err
+    monkeypatch.setattr(codecs_module, "version", lambda _: "another")
+    rd(folder, out, "--metrics", "psnr")
+    assert sheets_on_page(out) == []
+    assert main(words) == 0
+    assert sheets_on_page(out) == ["p0", "p1", "p2"]
+
+
+def test_crops_of_published_pictures_and_of_unknown_making(
+    folder: Path, published: Path, tmp_path: Path
+) -> None:
+    out, more = tmp_path / "out", ["--reconstructions", str(published), "--only", "p0", "p1"]
+    assert rd(folder, out, "--metrics", "psnr", *more) == 0
+    words = ["crops", str(folder), "--out", str(out), "--codec", "jpeg", "--bpp", "2", "--box", "0,0,9,9"]
+    assert main([*words, *more]) == 0
+    assert sheets_on_page(out) == ["p0", "p1"]
+    shutil.copyfile(folder / "p1.png", out / "crops" / "p1.png")
+    assert sheets_on_page(out) == ["p0"]
 
 
 def test_the_page_shows_names_as_text_not_as_markup(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_samples import rd, results, three_pictures, toml
+from bench_samples import deep_png, deep_tiff, rd, results, three_pictures, toml
 from PIL import Image
 
 from pico_bench.cli import main
-from pico_bench.codecs import CodecFailedError
+from pico_bench.codecs import CodecFailedError, decode_with_pillow
 from pico_core.errors import PicoError
 from pico_metrics.psnr import psnr
 
@@ -125,6 +126,44 @@ def test_a_picture_of_more_than_8_bits_is_refused_not_clipped_to_white(
     said = capsys.readouterr()
     assert "6 coded pictures" in said.out
     assert "p1.png has more than 8 bits per channel" in said.err
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_colours_of_16_bits_are_refused_not_cut_to_8(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    (folder / "p1.png").unlink()
+    content = deep_png(80, 64) if suffix == ".png" else deep_tiff(80, 64)
+    (folder / f"p1{suffix}").write_bytes(content)
+    with Image.open(folder / f"p1{suffix}") as image:
+        assert image.mode == "RGB"  # which is why the mode alone does not tell
+    assert rd(folder, tmp_path / "out", "--metrics", "psnr") == 1
+    said = capsys.readouterr()
+    assert "6 coded pictures" in said.out
+    assert f"p1{suffix} has more than 8 bits per channel" in said.err
+
+
+def test_an_over_large_picture_costs_only_itself(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(folder / "p1.png") as image:
+        image.save(folder / "p3.bmp")
+    content = bytearray((folder / "p3.bmp").read_bytes())
+    content[18:22] = (30_000_000).to_bytes(4, "little")  # pixels in a row
+    (folder / "p3.bmp").write_bytes(content)
+    assert rd(folder, tmp_path / "out", "--metrics", "psnr") == 1
+    said = capsys.readouterr()
+    assert "9 coded pictures" in said.out
+    assert "p3.bmp cannot be read as a picture: Image size" in said.err
+
+
+def test_a_codec_that_writes_an_over_large_picture_has_failed() -> None:
+    stream = io.BytesIO()
+    Image.new("L", (80, 64)).save(stream, "BMP")
+    content = bytearray(stream.getvalue())
+    content[18:22] = (30_000_000).to_bytes(4, "little")
+    with pytest.raises(CodecFailedError, match="file that ours wrote: Image size"):
+        decode_with_pillow(bytes(content), "ours")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""BD-rates: known values, refusals where curves do not overlap, bootstrap intervals over pictures."""
+"""BD-rates: known values, refusals where curves do not overlap, intervals over pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pico_bench import tables
-from pico_bench.curves import Comparison, bd_rate, compare, curves, mean_interval, overlap
+from pico_bench.curves import Comparison, bd_rate, compare, curves, mean_interval, overlap, student
 from pico_bench.rd import Row
 from pico_metrics.catalogue import EVERY_METRIC, METRICS
 
@@ -54,15 +54,20 @@ def test_a_bd_rate_covers_only_what_both_curves_reach() -> None:
     assert longer.rate.value == pytest.approx(0, abs=1e-6)
 
 
-def test_the_interval_of_a_constant_factor_is_a_point_and_the_worst_picture_is_named() -> None:
+def test_the_interval_of_a_constant_factor_is_a_point() -> None:
+    found = compared(rows("A", RATES, PSNR), rows("B", tuple(2 * rate for rate in RATES), PSNR))
+    assert found.rate is not None
+    assert (found.rate.low, found.rate.high) == pytest.approx((100, 100), abs=1e-6)
+
+
+def test_one_picture_apart_widens_the_interval_and_is_named_as_the_worst() -> None:
     test = rows("B", tuple(2 * rate for rate in RATES), PSNR)
     test = [
         Row(r.image, r.codec, r.quality, r.bpp * (1.5 if r.image == "image2" else 1), r.values) for r in test
     ]
     found = compared(rows("A", RATES, PSNR), test)
     assert found.rate is not None
-    assert found.rate.low == pytest.approx(100, abs=1e-6)
-    assert 100 < found.rate.value < found.rate.high <= 200
+    assert found.rate.low < 100 < found.rate.value < found.rate.high
     assert found.worst_image == "image2"
     assert found.worst_rate == pytest.approx(200)
     assert found.per_image == 4
@@ -174,12 +179,45 @@ def test_points_lie_in_order_of_rate_whatever_the_qualities_are_called() -> None
     np.testing.assert_allclose(curve.points("psnr"), expected)
 
 
-def test_the_bootstrap_interval_of_a_mean_has_the_width_of_its_standard_error() -> None:
+def test_the_interval_of_a_mean_is_that_of_student() -> None:
     values = np.random.default_rng(5).normal(10, 2, 100)
     interval = mean_interval(values)
-    error = values.std() / math.sqrt(len(values))
-    assert interval.low == pytest.approx(values.mean() - 1.96 * error, abs=0.1)
-    assert interval.high == pytest.approx(values.mean() + 1.96 * error, abs=0.1)
+    error = values.std(ddof=1) / math.sqrt(len(values))
+    assert interval.low == pytest.approx(values.mean() - 1.9842 * error, abs=1e-4)
+    assert interval.high == pytest.approx(values.mean() + 1.9842 * error, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(2, 4.3027), (3, 3.1824), (6, 2.4469), (23, 2.0687), (999, 1.9623)]
+)
+def test_the_quantiles_of_student_are_those_of_printed_tables(freedom: int, quantile: float) -> None:
+    assert student(freedom) == pytest.approx(quantile, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 24])
+def test_95_of_100_intervals_of_a_mean_hold_the_true_one_however_few_the_pictures(count: int) -> None:
+    samples = np.random.default_rng(count).normal(0, 1, (2000, count))
+    held = [(found := mean_interval(values)).low <= 0 <= found.high for values in samples]
+    assert 0.935 < np.mean(held) < 0.965
+
+
+@pytest.mark.parametrize("count", [3, 7, 24])
+def test_the_interval_of_a_bd_rate_is_as_wide_as_student_would_have_it(count: int) -> None:
+    """Each picture takes so many times the bytes, so the BD-rate is a mean, whose error has a formula."""
+    pytest.importorskip("bjontegaard", reason="bjontegaard is not installed")
+    factors = np.random.default_rng(count).normal(1.2, 0.05, count)
+    test = [
+        Row(f"image{i}", "B", str(q), rate * factor, {"psnr": value})
+        for i, factor in enumerate(factors)
+        for q, (rate, value) in enumerate(zip(RATES, PSNR, strict=True))
+    ]
+    anchor = [Row(r.image, "A", r.quality, RATES[int(r.quality)], r.values) for r in test]
+    found = compared(anchor, test).rate
+    assert found is not None
+    assert found.value == pytest.approx(100 * (factors.mean() - 1), abs=1e-6)
+    reach = 100 * student(count - 1) * factors.std(ddof=1) / math.sqrt(count)
+    assert found.high - found.low == pytest.approx(2 * reach, rel=0.15)
+    assert found.low < found.value < found.high
 
 
 def test_two_pictures_have_no_interval() -> None:

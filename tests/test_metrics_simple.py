@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pico_core.errors import InvalidImageError
 from pico_metrics.catalogue import METRICS, Metric
 from pico_metrics.colour import colour_shift, lab_of_linear, linear_of_srgb
-from pico_metrics.ms_ssim import decibels, ms_ssim, ssim
+from pico_metrics.ms_ssim import ms_ssim, ssim
 from pico_metrics.patterns import flat_pattern
 from pico_metrics.pictures import block_means
 from pico_metrics.psnr import psnr
@@ -57,11 +57,6 @@ def test_ssim_has_the_value_of_scikit_image() -> None:
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     expected = metrics.structural_similarity(reference, distorted, channel_axis=2, **settings)
     assert ssim(reference, distorted) == pytest.approx(expected, abs=1e-5)
-
-
-def test_ms_ssim_in_decibels() -> None:
-    assert decibels(0.99) == pytest.approx(20)
-    assert decibels(1.0) == math.inf
 
 
 def test_lab_of_published_colours() -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pico_bench import arguments as kinds
 from pico_bench import crops, curves, evidence, plots, rd, report, speed, tables, text_pages
 from pico_bench.codecs import PICO, PILLOW_CODECS, Codec, PicoCodec
 from pico_bench.commands import VvcCodec, read_commands
@@ -24,7 +25,6 @@ from pico_bench.store import Store
 from pico_bench.text_source import TextSource
 from pico_codec.program import FAILED, FINE, INTERRUPTED, Program, say
 from pico_core.errors import OptionError, PicoError
-from pico_core.tiling import Box
 from pico_metrics.catalogue import EVERY_METRIC, TEXT_METRICS
 
 OUTPUT = Path("runs/bench")
@@ -101,10 +101,16 @@ def _add_crops(program: Program) -> None:
     command = program.command("crops", "show parts of pictures side by side at equal bytes", _crops)
     _add_pictures_and_codecs(command)
     size = command.add_mutually_exclusive_group()
-    size.add_argument("--quality", default="40", metavar="N", help="of .pico, whose bytes all may use (40)")
-    size.add_argument("--bpp", type=float, metavar="X", help="bits per pixel that all may use")
+    size.add_argument(
+        "--quality",
+        type=kinds.quality,
+        default="40",
+        metavar="N",
+        help="of .pico, whose bytes all may use (40)",
+    )
+    size.add_argument("--bpp", type=kinds.rate, metavar="X", help="bits per pixel that all may use")
     command.add_argument(
-        "--box", type=_box, metavar="L,T,R,B", help="the part to show (the first codec's worst)"
+        "--box", type=kinds.box, metavar="L,T,R,B", help="the part to show (the first codec's worst)"
     )
     command.add_argument("--side", type=int, default=256, help="of the part, if no box is given (256)")
     command.add_argument("--zoom", type=int, default=2, choices=(1, 2, 3, 4), help="enlargement (2)")
@@ -130,8 +136,10 @@ def _add_text_pages(program: Program) -> None:
     command.add_argument(
         "folder", metavar="FOLDER", type=Path, help="to write the pictures and truth.json into"
     )
-    command.add_argument("--count", type=int, default=14, metavar="N", help="of pictures (14)")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="other seed, other words (0)")
+    command.add_argument("--count", type=kinds.whole(1), default=14, metavar="N", help="of pictures (14)")
+    command.add_argument(
+        "--seed", type=kinds.whole(0), default=0, metavar="N", help="other seed, other words (0)"
+    )
 
 
 def _add_pictures_and_codecs(command: argparse.ArgumentParser) -> None:
@@ -163,15 +171,6 @@ def _add_anchor(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--anchor", metavar="CODEC", help=f"that BD-rates compare with (the first of {', '.join(ANCHORS)})"
     )
-
-
-def _box(text: str) -> Box:
-    try:
-        left, top, right, bottom = (int(part) for part in text.split(","))
-    except ValueError as error:
-        msg = f"{text!r} is not four whole numbers LEFT,TOP,RIGHT,BOTTOM"
-        raise argparse.ArgumentTypeError(msg) from error
-    return Box(left, top, right, bottom)
 
 
 def codecs_of(arguments: argparse.Namespace) -> tuple[list[Codec], list[str]]:
@@ -311,7 +310,7 @@ def _crops(arguments: argparse.Namespace) -> int:
         except PicoError as error:  # this picture only
             failures.append(str(error))
             continue
-        path = crops.save_sheet(sheet.image, arguments.out, original.name)
+        path = crops.save_sheet(sheet, arguments.out, original)
         print(f"{path}: {size:,.0f} bytes, crop {','.join(map(str, sheet.box))}")
         left_out += sheet.notes
         failures += sheet.failures
@@ -332,17 +331,18 @@ def _report(arguments: argparse.Namespace) -> int:
     folder = arguments.out
     try:
         run = rd.Run.load(folder)
-        timing = None if arguments.speed is None else json.loads(arguments.speed.read_text("utf-8"))
-        text = None if timing is None else speed.as_text(timing)
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"there is no run to report on in {folder}: {error}; run pico-bench rd first"
         raise OptionError(msg) from error
+    text = None if arguments.speed is None else _times(arguments.speed)
+    sheets, others = crops.find_sheets(folder, run)
+    for line in others:
+        _say(line)
     found, notes = curves.curves(run.rows)
     drawn = _draw(found, folder)
     lines = [*notes, *filter(None, (plots.missing_package(), curves.missing_package()))]
-    html = report.page(
-        run, found, lines, _anchor(arguments.anchor, [curve.codec for curve in found]), drawn, folder, text
-    )
+    anchor = _anchor(arguments.anchor, [curve.codec for curve in found])
+    html = report.page(run, found, [*lines, *others], anchor, drawn, sheets, text)
     partial = folder / f"{REPORT}.part"
     partial.write_text(html, "utf-8")
     partial.replace(folder / REPORT)
@@ -350,6 +350,17 @@ def _report(arguments: argparse.Namespace) -> int:
     if arguments.markdown is not None:
         _evidence(arguments, run, found, lines, drawn, text)
     return FINE
+
+
+def _times(path: Path) -> str:
+    """What `pico-bench speed --json` printed, as tables."""
+    try:
+        return speed.as_text(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = (
+            f"{path} is not what pico-bench speed --json prints: {error}; name its file or leave out --speed"
+        )
+        raise OptionError(msg) from error
 
 
 def _evidence(
@@ -368,9 +379,6 @@ def _evidence(
 
 
 def _text_pages(arguments: argparse.Namespace) -> int:
-    if arguments.count < 1:
-        msg = f"{arguments.count} pages cannot be drawn; ask for 1 or more"
-        raise OptionError(msg)
     text_pages.write_pages(arguments.folder, arguments.count, arguments.seed)
     truth = arguments.folder / text_pages.TRUTH
     print(

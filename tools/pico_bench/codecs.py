@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, features
 
 import pico_core
-from pico_bench.originals import Original
+from pico_bench.originals import UNREADABLE, Original
 from pico_core.errors import PicoError
 from pico_metrics.pictures import Pixels
 
@@ -88,7 +88,7 @@ def decode_with_pillow(content: bytes, name: str) -> Pixels:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         msg = f"Pillow cannot read the file that {name} wrote: {error}"
         raise CodecFailedError(msg) from error
 

@@ -53,7 +53,8 @@ class CommandCodec(FileCodec):
         templates = [t for t in (self.encode_command, self.decode_command) if t is not None]
         programs = {f"program {i}": _hash_of_command(template) for i, template in enumerate(templates)}
         commands = {f"command {i}": template for i, template in enumerate(templates)}
-        return {"codec": self.name, "quality": quality, "fed": self.input_extension, **commands, **programs}
+        kinds = {"fed": self.input_extension, "extension": self.extension}
+        return {"codec": self.name, "quality": quality, **kinds, **commands, **programs}
 
     def encode(self, pixels: Pixels, quality: str) -> bytes:
         """Run the encoder. Raises CodecFailedError with what it said last."""
@@ -76,7 +77,7 @@ class CommandCodec(FileCodec):
             try:
                 return read_rgb(target)
             except PicoError as error:
-                msg = f"{self.name} decoded to something that Pillow cannot read: {error}"
+                msg = f"{self.name} decoded to something that cannot be used: {error}"
                 raise CodecFailedError(msg) from error
 
 

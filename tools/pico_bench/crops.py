@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from pico_bench.codecs import Codec, CodecFailedError, Coded, FileCodec, PillowCodec
 from pico_bench.commands import CommandCodec, VvcCodec
 from pico_bench.mozjpeg import MozjpegCodec
-from pico_bench.originals import Original
+from pico_bench.originals import UNREADABLE, Original
+from pico_bench.rd import Run
 from pico_core.errors import OptionError, PicoError
 from pico_core.tiling import Box
 from pico_metrics.lpips import lpips, lpips_map, worst_crop
 from pico_metrics.pictures import Pixels
 
 CROPS = "crops"
+_ORIGIN = "pico-bench"  # text of a sheet's PNG file that says what it was made of
 _CAPTION, _GAP, _COLUMNS = 58, 8, 4  # columns at most
 _INK, _PAPER, _GREY = "#111111", "#ffffff", "#555555"
 
@@ -39,6 +42,7 @@ class Sheet:
     box: Box
     notes: Sequence[str]
     failures: Sequence[str]
+    builds: Mapping[str, Mapping[str, str]]  # by codec: what decides its files at every quality
 
 
 def side_by_side(
@@ -74,7 +78,9 @@ def side_by_side(
         raise OptionError(msg)
     panels = [_panel(original.pixels, box, zoom, "original", f"{original.name}, {width}x{height}")]
     panels += [_panel(c.coded.pixels, box, zoom, *_captions(c, original, size)) for c in choices]
-    return Sheet(_sheet(panels), box, notes, failures)
+    shown = {choice.codec for choice in choices}
+    builds = {codec.name: _build(codec, original) for codec in codecs if codec.name in shown}
+    return Sheet(_sheet(panels), box, notes, failures, builds)
 
 
 def fit(codec: Codec, original: Original, size: float) -> Choice:
@@ -140,9 +146,42 @@ def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
     return sheet
 
 
-def save_sheet(sheet: Image.Image, folder: Path, name: str) -> Path:
-    """Write a sheet to the folder's `crops`."""
-    target = folder / CROPS / f"{name}.png"
+def _build(codec: Codec, original: Original) -> Mapping[str, str]:
+    """The settings and versions of a codec, without those that differ by quality; none of published pictures."""
+    if not isinstance(codec, FileCodec):
+        return {}
+    first, last = (codec.identity(original, ladder(codec, original)[at]) for at in (0, -1))
+    return {key: value for key, value in first.items() if last.get(key) == value and key != "quality"}
+
+
+def save_sheet(sheet: Sheet, folder: Path, original: Original) -> Path:
+    """Write a sheet, and what it was made of, to the folder's `crops`."""
+    target = folder / CROPS / f"{original.name}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(target)
+    made_of = PngImagePlugin.PngInfo()
+    made_of.add_text(_ORIGIN, json.dumps({"picture": original.sha256, "codecs": sheet.builds}))
+    sheet.image.save(target, pnginfo=made_of)
     return target
+
+
+def find_sheets(folder: Path, run: Run) -> tuple[list[Path], list[str]]:
+    """The sheets in the folder's `crops` of the run's pictures and codecs, and lines about the others."""
+    found = sorted((folder / CROPS).glob("*.png"))
+    sheets = [path for path in found if _is_of(path, run)]
+    others = [path for path in found if path not in sheets]
+    reason = "left out: they are not of this run's pictures and codecs; make them anew with pico-bench crops"
+    return sheets, [f"crops of {path.stem} {reason}" for path in others]
+
+
+def _is_of(sheet: Path, run: Run) -> bool:
+    """Whether a sheet shows a picture of the run, and no codec that differs from the run's codec of that name."""
+    try:
+        with Image.open(sheet) as image:
+            made_of = json.loads(image.info[_ORIGIN])
+        picture, codecs = made_of["picture"], made_of["codecs"]
+        if sheet.stem not in run.sizes or run.hashes.get(sheet.stem, picture) != picture:
+            return False
+        pairs = [(build, run.settings[name]) for name, build in codecs.items() if name in run.settings]
+        return all(build.items() <= settings.items() for build, settings in pairs)
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):  # made by something else
+        return False

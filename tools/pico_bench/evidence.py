@@ -50,8 +50,8 @@ def section(
         parts += _against(pico, others, shared)
         parts += [
             "**At equal bytes**: the value of .pico, its place among "
-            f"{len(curves)} codecs or those that reach the rate, and the best of the others. Interpolated on the "
-            "curves of the means.",
+            f"{len(curves)} codecs or those that reach the rate, and the best of the others; the value alone where no "
+            "other reaches it. Interpolated on the curves of the means.",
             markdown(at_equal_rate(curves, shared)),
         ]
     parts += ["**The worst picture** of .pico at each quality.", markdown(tables.worst(pico, shared))]
@@ -124,11 +124,11 @@ def _place(curves: Sequence[Curve], metric: str, rate: float) -> str:
         return "-"
     ordered = sorted(reached, key=lambda codec: reached[codec], reverse=EVERY_METRIC[metric].higher_is_better)
     place = ordered.index(PICO)
-    text = f"{tables.shown(reached[PICO], metric)}, {place + 1} of {len(ordered)}"
+    value = tables.shown(reached[PICO], metric)
     if len(ordered) == 1:
-        return text
+        return value
     rival = ordered[0] if place else ordered[1]
-    return f"{text} ({rival} {tables.shown(reached[rival], metric)})"
+    return f"{value}, {place + 1} of {len(ordered)} ({rival} {tables.shown(reached[rival], metric)})"
 
 
 def _against(pico: Curve, others: Sequence[Curve], metrics: Metrics) -> list[str]:
@@ -137,8 +137,8 @@ def _against(pico: Curve, others: Sequence[Curve], metrics: Metrics) -> list[str
         return [unavailable]
     found = {(other.codec, m.name): compare(other, pico, m.name) for other in others for m in metrics}
     return [
-        "**Bytes of .pico at equal score**, in percent of those of each codec: BD-rates with 95 % bootstrap intervals "
-        "over pictures; negative: .pico is smaller. A dash: the curves share too little, or one does not rise "
+        "**Bytes of .pico at equal score**, in percent of those of each codec: BD-rates with 95 % intervals over "
+        "pictures; negative: .pico is smaller. A dash: the curves share too little, or one does not rise "
         "steadily.",
         markdown(tables.bd_rates(found, metrics)),
         "**Where .pico loses**",
@@ -170,7 +170,7 @@ def _places(curves: Sequence[Curve], metric: str) -> str:
     """What is known where no curve allows a BD-rate."""
     cells = {rate: _place(curves, metric, rate) for rate in RATES}
     told = [
-        f"{cell.split(' (')[0].split(', ')[1]} at {rate:g}" for rate, cell in cells.items() if cell != "-"
+        f"{cell.split(' (')[0].split(', ')[1]} at {rate:g}" for rate, cell in cells.items() if ", " in cell
     ]
     return f"no BD-rate; at equal bytes {', '.join(told)} bits per pixel" if told else "no comparison"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pico_codec.depth import bits_a_sample
 from pico_core.errors import InvalidImageError, OptionError
 from pico_metrics.pictures import Pixels
 
 DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # raised by Pillow
 SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".ppm", ".bmp"})
 
 
@@ -43,12 +46,14 @@ class Original:
 def read_rgb(path: Path) -> Pixels:
     """Read a picture as RGB, without transparency. Raises InvalidImageError if Pillow cannot, or for deep pixels."""
     try:
-        with Image.open(path) as image:
-            if image.mode in DEEP_MODES:  # Pillow would clip them to white
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            # Pillow would clip these modes to white, and has cut colours to 8 bits already
+            if image.mode in DEEP_MODES or bits_a_sample(image.format or "", content, image) > 8:
                 msg = f"{path} has more than 8 bits per channel; convert it to 8-bit sRGB first"
                 raise InvalidImageError(msg)
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         msg = f"{path} cannot be read as a picture: {error}; remove it or name other pictures"
         raise InvalidImageError(msg) from error
 

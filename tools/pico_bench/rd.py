@@ -49,6 +49,7 @@ class Run:
     command: str = ""
     text: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by picture: what text it holds
     machine: str = ""
+    hashes: Mapping[str, str] = field(default_factory=dict)  # by picture: of its pixels
 
     @property
     def text_remark(self) -> str:
@@ -81,7 +82,9 @@ class Run:
             for row in found["rows"]
         ]
         same = {key: found[key] for key in ("settings", "notes", "failures", "command")}
-        return Run(rows, sizes=sizes, text=found.get("text", {}), machine=found.get("machine", ""), **same)
+        lately = ("text", "machine", "hashes")  # older runs lack them
+        more = {key: found[key] for key in lately if key in found}
+        return Run(rows, sizes=sizes, **same, **more)
 
 
 def measure(
@@ -101,6 +104,7 @@ def measure(
     notes: list[str] = []
     failures: list[str] = []
     sizes: dict[str, tuple[int, int]] = {}
+    hashes: dict[str, str] = {}
     settings: dict[str, Mapping[str, str]] = {}
     texts: dict[str, Mapping[str, float]] = {}
     wanted = list(metrics)
@@ -115,6 +119,7 @@ def measure(
             say(failures[-1])
             continue
         sizes[original.name] = (width, height)
+        hashes[original.name] = original.sha256
         if lines is not None:
             texts[original.name] = {
                 "lines": len(lines.regions),
@@ -135,7 +140,7 @@ def measure(
                 rows.append(row)
                 settings.setdefault(codec.name, identity)
             say(f"{original.name}: {codec.name}")
-    return Run(rows, settings, sizes, notes, failures, text=texts, machine=describe())
+    return Run(rows, settings, sizes, notes, failures, text=texts, machine=describe(), hashes=hashes)
 
 
 def _row(

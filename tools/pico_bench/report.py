@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pico_bench import tables
 from pico_bench.codecs import PICO
-from pico_bench.crops import CROPS
 from pico_bench.curves import Comparison, Curve, missing_package
 from pico_bench.machine import describe
 from pico_bench.plots import OVERVIEW, title_of
@@ -51,10 +50,10 @@ def page(
     notes: Sequence[str],
     anchor: str | None,
     plots: Sequence[Path],
-    folder: Path,
+    sheets: Sequence[Path],
     speed: str | None = None,
 ) -> str:
-    """The report as HTML. `plots` are SVG files; sheets of crops are those in the folder's `crops`."""
+    """The report as HTML. `plots` are SVG files, `sheets` of crops PNG files."""
     metrics = tables.metrics_of(curves)
     count = len(curves[0].images) if curves else 0
     found = (
@@ -66,7 +65,7 @@ def page(
         _command(run.command),
         *_bd_section(found, anchor, metrics),
         *_plot_section(plots),
-        *_crop_section(sorted((folder / CROPS).glob("*.png"))),
+        *_crop_section(sheets),
         *_number_section(curves, metrics),
         *_worst_section(curves, metrics),
         *_speed_section(speed),
@@ -91,7 +90,7 @@ def _bd_section(
     return [
         f"<h2>BD-rate against {name}</h2>",
         f"<p>Difference of the number of bytes at equal values of a metric, in percent of {name}: negative needs "
-        "fewer. In brackets the 95 % bootstrap interval over pictures. A dash stands where the curves share less "
+        "fewer. In brackets the 95 % interval over pictures. A dash stands where the curves share less "
         "than half of the shorter one, or one of them does not rise steadily: nothing is extrapolated.</p>",
         *([f"<p>{_FLATTERED}</p>"] if flattered else []),
         _html(tables.bd_rates(dict(found), metrics)),
@@ -127,7 +126,7 @@ def _crop_section(sheets: Sequence[Path]) -> list[str]:
 
 
 def _number_section(curves: Sequence[Curve], metrics: tables.Metrics) -> list[str]:
-    parts = ["<h2>Numbers</h2>", "<p>Means over pictures, with 95 % bootstrap intervals.</p>"]
+    parts = ["<h2>Numbers</h2>", "<p>Means over pictures, with 95 % intervals.</p>"]
     for curve in curves:
         parts.append(f"<h3>{escape(curve.codec)}</h3>{_html(tables.means(curve, metrics, intervals=True))}")
     return parts

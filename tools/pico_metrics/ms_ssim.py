@@ -6,7 +6,7 @@ with its five exponents; Gaussian window of 11 taps and sigma 1.5, "valid" posit
 own and the three scores are averaged. Between scales 2x2 pixels are averaged; an odd last row or column is
 left out.
 Range: 0 to 1 (negative contrast terms count as 0); equal pictures score 1.
-Direction: higher is better. Differences near 1 matter: `decibels` spreads them.
+Direction: higher is better. Differences near 1 matter; much of the literature spreads them as -10 log10(1 - score).
 """
 
 from __future__ import annotations
@@ -50,11 +50,6 @@ def ms_ssim(reference: Pixels, distorted: Pixels) -> float:
             scores *= np.maximum(term, 0.0) ** exponent
         total += float(scores.sum())
     return total / 3
-
-
-def decibels(score: float) -> float:
-    """-10 log10(1 - score): the scale on which MS-SSIM is plotted; infinity for a score of 1."""
-    return math.inf if score >= 1 else -10 * math.log10(1 - score)
 
 
 def ssim(reference: Pixels, distorted: Pixels) -> float:
