@@ -1,8 +1,7 @@
-"""What is left alone and why, what --keep-extras carries there and back, and what follows a photo."""
+"""What is left alone and why, and what --keep-extras carries there and back."""
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import struct
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from library_samples import (
     EXIF_DATE,
     drawing,
-    files_below,
     fingerprint,
     journal_of,
     one_verifier,
@@ -258,47 +256,6 @@ def test_include_and_exclude_choose_by_name_and_folder(library: Path) -> None:
     assert taken(include=("*.png",)) == ["a.png", "d.PNG", "c.png"]
     assert taken(exclude=("screenshots",)) == ["a.png", "b.jpg", "d.PNG"]
     assert taken(exclude=("2021/*", "b.*")) == ["a.png", "c.png"]
-
-
-def test_sidecars_follow_into_the_output_folder(library: Path, tmp_path: Path) -> None:
-    drawing(library / "IMG_1.png")
-    for name in ("IMG_1.xmp", "IMG_1.png.xmp", "IMG_1.AAE", "other.xmp"):
-        (library / name).write_text(name)
-        os.utime(library / name, ns=(10**18, 1_622_862_182_000_000_000))
-    before = fingerprint(library)
-    assert main(["shrink", str(library), "--output", str(tmp_path / "out")]) == 0
-    assert fingerprint(library) == before
-    copied = fingerprint(tmp_path / "out")
-    assert copied == {name: before[name] for name in ("IMG_1.AAE", "IMG_1.png.xmp", "IMG_1.xmp")}
-
-
-def test_sidecar_that_cannot_be_copied_is_named_and_the_pico_file_is_known(
-    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Root may read every file, so the system's answer is given here."""
-    drawing(library / "a.png")
-    (library / "a.xmp").write_text("stars")
-    read = Path.read_bytes
-
-    def refuse(path: Path) -> bytes:
-        if path.suffix == ".xmp":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return read(path)
-
-    asked = ["shrink", str(library), "--output", str(tmp_path / "out")]
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", refuse)
-        assert main(asked) == 1
-    said = capsys.readouterr().err
-    assert (
-        f"{library / 'a.xmp'}, which belongs to it, cannot be copied to {tmp_path / 'out' / 'a.xmp'}" in said
-    )
-    assert "(Permission denied); see that you may read the one" in said
-    assert files_below(tmp_path / "out") == ["a.png.pico"]
-    assert main(asked) == 0, "it is tried again"
-    assert files_below(tmp_path / "out") == ["a.png.pico", "a.xmp"]
-    assert main(["undo", "1"]) == 0
-    assert files_below(tmp_path / "out") == ["a.xmp"]
 
 
 def test_pico_file_too_unlike_for_a_later_run_can_be_moved_away(library: Path, scene: Image.Image) -> None:

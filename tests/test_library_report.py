@@ -224,7 +224,7 @@ def test_page_about_nothing_says_how_to_begin(tmp_path: Path) -> None:
 
 def test_page_says_why_it_compares_nothing() -> None:
     text = page(large_report())
-    assert "no original is where the journal says" in text
+    assert "no original is as it was where the journal says" in text
     assert 'class="slider"' not in text
 
 

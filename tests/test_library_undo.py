@@ -23,7 +23,9 @@ from PIL import Image, PngImagePlugin
 
 from pico_codec.cli import main as codec
 from pico_codec.source import read_source_file
+from pico_library import places
 from pico_library.cli import main
+from pico_library.journal import Journal
 from pico_library.records import Original, Outcome
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
@@ -313,3 +315,49 @@ def test_restore_replaces_nothing_and_names_what_a_format_cannot_hold(
     )
     assert written == [Path("0.webp"), Path("2021/1.webp")]
     assert main(["restore", str(library.parent / "out")]) == 3
+
+
+def test_undo_takes_several_runs_back_the_newest_first(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a day of watching: every batch is a run of its own."""
+    before = fingerprint(library)
+    assert main(["shrink", str(library / "0.png")]) == 0
+    assert main(["shrink", str(library / "2021")]) == 0
+    assert main(archive(library)) == 0
+    capsys.readouterr()
+    assert main(["undo", "1-3"]) == 0
+    assert "Undid 2 photos of runs 1-3; 2 originals brought back." in capsys.readouterr().out
+    assert fingerprint(library) == before
+    assert not list(library.rglob("*.pico"))
+    assert main(["history"]) == 0
+    assert capsys.readouterr().out.count("undone") == 3
+    assert main(["undo", "1-3"]) == 3
+    assert "Nothing to undo in runs 1-3." in capsys.readouterr().out
+
+
+def test_undo_of_several_runs_leaves_the_others_alone_and_names_what_stays(library: Path) -> None:
+    for photo in (library / "0.png", library / "2021" / "1.png"):
+        assert main(["shrink", str(photo)]) == 0
+    drawing(library / "2.png", 5)
+    assert main(["shrink", str(library)]) == 0
+    drawing(library / "0.png", 20)  # its .pico file is all that is left of the first
+    assert main(["undo", "1-2"]) == 1
+    assert files_below(library) == ["0.png", "0.png.pico", "1.png", "2.png", "2.png.pico"]
+    with Journal(places.journal_file()) as journal:
+        assert [run.state for run in journal.runs()] == ["finished", "undone", "finished"]
+
+
+@pytest.mark.parametrize("runs", ["2-1", "7-99999999999999999999", "8"])
+def test_runs_that_there_are_not_are_named(
+    runs: str, library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", str(library)]) == 0
+    assert main(["undo", runs]) == 2
+    assert f"{runs}: there is no such run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("runs", ["", "-", "1-", "one", "1-2-3"])
+def test_numbers_of_runs_that_are_none_are_refused(runs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["undo", runs]) == 2
+    assert "as in 7 or 3-9" in capsys.readouterr().err

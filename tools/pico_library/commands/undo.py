@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
 from pico_library import places
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 
-DESCRIPTION = """Take a run back, by the number that `shrink` printed and `history` lists. Originals return from the
-Trash or the archive; then the .pico files that the run wrote are removed, if nobody changed them since."""
+DESCRIPTION = """Take a run back, by the number that `shrink` printed and `history` lists, or several runs, the newest
+first. Originals return from the Trash or the archive; then the .pico files that the run wrote are removed, if nobody
+changed them since."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "number", metavar="RUN", type=int, help="the number of the run; see `pico-library history`"
+        "runs", metavar="RUN", type=_runs, help="the number of a run, or 3-9; see `pico-library history`"
     )
 
 
@@ -26,31 +28,48 @@ def run(arguments: argparse.Namespace) -> int:
     from pico_library.undo import to_undo, undo
     from pico_library.walk import OneByOne
 
+    asked: range = arguments.runs
+    name = f"run {asked.start}" if asked.stop == asked.start + 1 else f"runs {asked.start}-{asked.stop - 1}"
     with alone(), Journal(places.journal_file()) as journal:
-        runs = {one.number: one for one in journal.runs()}
-        if arguments.number not in runs:
-            complain(f"run {arguments.number}", "there is no such run; `pico-library history` lists them")
+        modes = {one.number: one.mode for one in journal.runs()}
+        # The newest first: an original returns from where it went last.
+        numbers = sorted((number for number in modes if number in asked), reverse=True)
+        if not numbers:
+            complain(name, "there is no such run; `pico-library history` lists them")
             return USAGE
-        finish_interrupted(journal, {number: one.mode for number, one in runs.items()})
-        done = back = problems = 0
+        finish_interrupted(journal, modes)
+        records = [record for number in numbers for record in to_undo(journal, number)]
+        left = Counter(record.run for record in records)
+        back = problems = 0
+        done = set()
         with OneByOne("photo") as work:
-            for record in work.through(to_undo(journal, arguments.number)):
+            for record in work.through(records):
                 photo = undo(journal, record)
                 if photo.problem is not None:
                     problems += 1
                     complain(record.path, photo.problem)
-                else:
-                    done += 1
-                    back += photo.back
-        if done and not problems and not work.left:
-            journal.finish_run(arguments.number, "undone")
+                    continue
+                done.add(record.path)
+                back += photo.back
+                left[record.run] -= 1
+                if not left[record.run]:
+                    journal.finish_run(record.run, "undone")
     if not done and not problems and not work.interrupted:
-        print(f"Nothing to undo in run {arguments.number}.")
+        print(f"Nothing to undo in {name}.")
         return NOTHING
     print(
-        f"Undid {plural(done, 'photo')} of run {arguments.number}; "
-        f"{plural(back, 'original')} brought back.{work.ending}"
+        f"Undid {plural(len(done), 'photo')} of {name}; {plural(back, 'original')} brought back.{work.ending}"
     )
     if work.interrupted:
         return INTERRUPTED
     return FAILED if problems else FINE
+
+
+def _runs(text: str) -> range:
+    """The numbers that `7` or `3-9` stand for."""
+    first, hyphen, last = text.partition("-")
+    try:
+        return range(int(first), int(last if hyphen else first) + 1)
+    except ValueError as error:
+        msg = f"{text!r} is no number of a run, as in 7 or 3-9"
+        raise argparse.ArgumentTypeError(msg) from error

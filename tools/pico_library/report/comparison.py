@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,14 @@ class Comparison:
 
 
 def compare_worst_place(record: Record) -> Comparison | None:
-    """Cut the worst place out of original and .pico file; None where one of them cannot be read any more."""
+    """Cut the worst place out of original and .pico file; None where one of them is gone, or another than it was."""
     original = record.path if record.original is Original.KEPT else record.original_at
     if original is None or record.target is None or record.crop is None:
         return None
     try:
-        content = original.read_bytes()
+        content, data = original.read_bytes(), record.target.read_bytes()
+        if (_digest(content), _digest(data)) != (record.digest, record.target_digest):
+            return None
         pixels = read_source(content).pixels
         with Image.open(io.BytesIO(content)) as im:
             orientation = orientation_of(im.info.get("exif"))
@@ -45,11 +47,15 @@ def compare_worst_place(record: Record) -> Comparison | None:
         box = _around(record.crop, sides, pixels.shape[1], pixels.shape[0])
         left, top, right, bottom = box
         before = _picture(pixels[top:bottom, left:right], orientation)
-        with PicoFile(Path(record.target), max_pixels=None) as file:
+        with PicoFile(data, max_pixels=None) as file:
             after = _picture(file.decode_region(box), orientation)
     except FILE_ERRORS:
         return None
     return Comparison(record, _url(before), _url(after), before.width, before.height)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _around(

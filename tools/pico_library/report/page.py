@@ -159,7 +159,7 @@ def _in_words(values: Sequence[float], label: Callable[[float], str]) -> str:
 def _comparisons(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return """<h2>The photos that changed most</h2>
-<p class="soft">They cannot be shown: no original is where the journal says, or none has a score.</p>"""
+<p class="soft">They cannot be shown: no original is as it was where the journal says, or none has a score.</p>"""
     figures = "\n".join(map(_comparison, comparisons))
     return f"""<h2>The photos that changed most</h2>
 <p class="soft">Each at full size, at the place where it differs most. Move the line: the original is to its left, the

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from pico_codec import origin
 from pico_codec.source import FILE_ERRORS
+from pico_core.container import Container
 from pico_core.errors import PicoError
-from pico_library import places
+from pico_library import originals, places
 from pico_library.journal import Journal
-from pico_library.records import Original, Record
+from pico_library.records import Identity, Original, Record
 from pico_library.scan import PHOTO_EXTENSIONS
 from pico_library.thumbnail import orientation_of
 from pico_library.view.catalogue import Entry
@@ -33,29 +35,58 @@ class Before:
 
 
 def find_before(entry: Entry) -> Before | None:
-    """The original, if it is there and has as many pixels a side as the .pico file."""
-    for path in _candidates(entry.path):
-        if not path.is_symlink() and path.is_file() and (before := _examined(path, entry)) is not None:
+    """The file that the .pico file was made from, if it is there.
+
+    Where neither the .pico file nor the journal tells which that was, one of its name with as many pixels a side.
+    """
+    record = record_of(entry.path)
+    digest = _digest_in(entry.path) if record is None else record.digest
+    for path in _candidates(entry.path, record):
+        if path.is_symlink() or not path.is_file() or not _has_bytes(path, digest, record):
+            continue
+        if (before := _examined(path, entry)) is not None:
             return before
     return None
 
 
 def record_of(pico: Path) -> Record | None:
-    """What the journal knows of the photo that became this .pico file; None also where there is no journal."""
+    """What the journal knows of the photo that became this .pico file.
+
+    None also where there is no journal, or the file says that it was made from another photo than the journal's.
+    """
     try:
         file = places.journal_file()
         if not file.exists():
             return None
         with Journal(file) as journal:
-            return journal.by_target(pico)
+            record = journal.by_target(pico)
     except PicoError:
+        return None
+    return record if record is None or _digest_in(pico) in (None, record.digest) else None
+
+
+def _digest_in(pico: Path) -> bytes | None:
+    """The SHA-256 of the file that a .pico file was made from, if it says so and can be read."""
+    try:
+        with pico.open("rb") as stream:
+            return origin.parted(Container(stream, allow_truncated=True).metadata)[1]
+    except FILE_ERRORS:
         return None
 
 
-def _candidates(pico: Path) -> list[Path]:
+def _has_bytes(path: Path, digest: bytes | None, record: Record | None) -> bool:
+    """Whether a file has that SHA-256, or size and time that the journal noted with it; True if none is known."""
+    try:
+        if digest is None or (record is not None and Identity.of(path.stat()).same_content(record.identity)):
+            return True
+        return originals.digest_of(path) == digest
+    except OSError:
+        return False
+
+
+def _candidates(pico: Path, record: Record | None) -> list[Path]:
     beside = pico.with_suffix("")
     paths = [beside] if beside.suffix.lower() in PHOTO_EXTENSIONS else []
-    record = record_of(pico)
     if record is not None:
         where = record.path if record.original is Original.KEPT else record.original_at
         paths += [where] if where is not None else []

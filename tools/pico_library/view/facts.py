@@ -55,9 +55,10 @@ def _contents(entry: Entry, container: Container) -> list[tuple[str, str]]:
 
 
 def _sizes(entry: Entry, before: Before | None) -> list[tuple[str, str]]:
-    original = before.size if before is not None else None
-    if original is None and (record := record_of(entry.path)) is not None:
-        original = record.before
+    record = record_of(entry.path)
+    original = None if record is None else record.before
+    if original is None and before is not None:
+        original = before.size
     if original is None:
         return [("Size", in_words(entry.size))]
     return [
