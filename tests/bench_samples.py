@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,30 @@ def three_pictures(folder: Path) -> Path:
     for number in range(3):
         Image.fromarray(np.roll(picture(80, 64), 9 * number, axis=1)).save(folder / f"p{number}.png")
     return folder
+
+
+def deep_png(width: int, height: int) -> bytes:
+    """A PNG file of 16 bits for each of red, green and blue; Pillow writes none."""
+    rows = np.zeros((height, 1 + 6 * width), np.uint8)  # the first byte of a row is its filter
+    rows[:, 1:] = np.arange(6 * width) % 251
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    parts = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def deep_tiff(width: int, height: int) -> bytes:
+    """A TIFF file of 16 bits for each of red, green and blue; Pillow writes none."""
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2)]
+    tags += [(273, 4, 1, 14), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, 6 * width * height)]
+    samples = (np.arange(3 * width * height) % 65521).astype("<u2").tobytes()
+    depths = struct.pack("<HHH", 16, 16, 16)
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    end = struct.pack("<H", len(tags)) + directory + bytes(4)
+    return b"II*\0" + struct.pack("<I", 14 + len(samples)) + depths + samples + end
 
 
 def rd(folder: Path, out: Path, *more: str | Path, codec: str = "jpeg:20,50,80") -> int:

@@ -86,8 +86,8 @@ class Reply:
 class Client:
     """Calls a server as it is told to, good manners or not; follows no redirects."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, machine: str = "127.0.0.1") -> None:
+        self._place = (machine, port)
         self.cookie = ""
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
@@ -98,7 +98,7 @@ class Client:
         return self._call("POST", path, body, headers)
 
     def _call(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None) -> Reply:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = HTTPConnection(*self._place, timeout=30)
         sent = {"Cookie": self.cookie} if self.cookie else {}
         connection.request(method, path, body, {**sent, **(headers or {})})
         answer = connection.getresponse()
@@ -111,14 +111,14 @@ class Client:
 class Server:
     """`pico-study serve` in a process of its own, on a free port."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, machine: str = "127.0.0.1") -> None:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((machine, 0))
             self.port = probe.getsockname()[1]
         self.folder = folder
         self.options = options
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.client = Client(self.port)
+        self.address = f"http://{machine}:{self.port}"
+        self.client = Client(self.port, machine)
         self.start()
 
     def start(self) -> None:

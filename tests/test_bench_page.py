@@ -57,6 +57,22 @@ def test_reconstructions_stand_beside_the_codecs_that_run_here(
     assert "Elsewhere, mean of 2" in said.out
 
 
+def test_reconstructions_in_folders_of_one_name_are_kept_apart(published: Path) -> None:
+    rates = json.loads((published / "bpp.json").read_text())
+    (name, rate), *_ = rates.items()
+    for folder in ("x/low", "y/low"):
+        (published / folder).mkdir(parents=True)
+        shutil.copy(published / name, published / folder / Path(name).name)
+    files = {f"{folder}/{Path(name).name}": rate for folder in ("x/low", "y/low")}
+    (published / "bpp.json").write_text(json.dumps(files))
+    found = Reconstructions(published)
+    assert found.qualities(Original(Path(name))) == ["x/low", "y/low"]
+    shutil.copy(published / name, published / "x" / "low" / f"{Path(name).stem}.bmp")
+    (published / "bpp.json").write_text(json.dumps({**files, f"x/low/{Path(name).stem}.bmp": rate}))
+    with pytest.raises(OptionError, match="at x/low twice"):
+        Reconstructions(published).check()
+
+
 def test_a_reconstruction_of_another_size_is_a_failure(folder: Path, published: Path) -> None:
     Image.new("RGB", (5, 5)).save(published / "low/p0.png")
     with pytest.raises(CodecFailedError, match="5x5 pixels, unlike the original"):

@@ -92,7 +92,7 @@ def test_a_double_click_a_held_key_and_an_early_answer_count_as_they_should(
     rater.page.get_by_role("button", name="B is closer").dblclick()
     rater.wait("Comparison 2 of 8")
     rater.page.locator(READY).wait_for()
-    assert rater.stored() == ["b"]
+    rater.wait_until_stored(["b"])
     rater.page.keyboard.press("ArrowLeft")
     rater.page.keyboard.press("ArrowRight")
     for _ in range(6):
@@ -100,7 +100,7 @@ def test_a_double_click_a_held_key_and_an_early_answer_count_as_they_should(
     rater.page.keyboard.up("n")
     rater.wait("Comparison 3 of 8")
     rater.page.locator(READY).wait_for()
-    assert rater.stored() == ["b", "same"]
+    rater.wait_until_stored(["b", "same"])
     assert rater.complaints == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sqlite3
 import struct
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_samples import deep_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
@@ -18,11 +20,12 @@ from study_samples import WINDOW, codecs, originals, study
 
 from pico_bench.codecs import PILLOW_CODECS, PicoCodec
 from pico_bench.originals import find_originals, read_rgb
+from pico_bench.store import FILES
 from pico_core.errors import InvalidImageError, OptionError
 from pico_metrics.pictures import Pixels
 from pico_study import plates, windows
 from pico_study.cli import main
-from pico_study.create import Plan, create
+from pico_study.create import CODED, Plan, create
 from pico_study.database import DATABASE, PICTURES, Settings
 
 
@@ -142,8 +145,29 @@ def test_originals_with_a_profile_or_turned_are_shown_as_upright_srgb(tmp_path: 
         assert "icc_profile" not in written.info
 
 
-def test_deep_pictures_are_refused_with_advice(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((80, 80), np.uint16)).save(tmp_path / "deep.png")
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_originals_of_every_mode_may_carry_a_profile_of_rgb(tmp_path: Path, mode: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (80, 80), (255, 255, 255)).convert(mode).save(tmp_path / "x.png", icc_profile=profile)
+    found = windows.as_srgb(tmp_path / "x.png", tmp_path / "originals")
+    assert (found.pixels >= 254).all()
+
+
+def test_a_picture_too_large_to_be_safe_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = originals(tmp_path / "originals", 1)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert main(["create", str(folder), str(tmp_path / "study"), "--codec", "jpeg:10,50"]) == 1
+    assert "osprey.png cannot be read as a picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["grey", "colour"])
+def test_deep_pictures_are_refused_with_advice(tmp_path: Path, kind: str) -> None:
+    if kind == "grey":
+        Image.fromarray(np.zeros((80, 80), np.uint16)).save(tmp_path / "deep.png")
+    else:
+        (tmp_path / "deep.png").write_bytes(deep_png(80, 80))
     with pytest.raises(InvalidImageError, match="convert it to 8-bit"):
         windows.as_srgb(tmp_path / "deep.png", tmp_path / "originals")
 
@@ -167,6 +191,8 @@ def test_chosen_windows_are_kept_and_unknown_names_refused(tmp_path: Path) -> No
     assert main([*command, "--windows", str(chosen)]) == 0
     (row,) = rows(tmp_path / "study", "SELECT * FROM pictures")
     assert (row["window_left"], row["window_top"], row["width"], row["height"]) == (3, 5, 96, 64)
+    chosen.write_text("name,left,top\nosprey,3,5\n", "utf-8-sig")  # as Excel writes "CSV UTF-8"
+    assert windows.read_boxes(chosen) == {"osprey": (3, 5)}
     chosen.write_text("name,left,top\nnobody,3,5\n")
     assert (
         main([command[0], command[1], str(tmp_path / "other"), *command[3:], "--windows", str(chosen)]) == 2
@@ -208,6 +234,48 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
     before = sorted(folder.iterdir())
     assert main(["create", str(folder), str(folder), "--codec", "jpeg:10,50"]) == 2
     assert sorted(folder.iterdir()) == before
+
+
+def test_an_empty_folder_becomes_the_study_and_stays_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["create", str(originals(tmp_path / "originals", 1)), "--codec", "jpeg:10,50"]
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    assert main([*command[:2], ".", *command[2:]]) == 0
+    assert Path(DATABASE).is_file()  # whoever stands in the folder sees the study
+    (tmp_path / "link").symlink_to(elsewhere)
+    assert main([*command[:2], str(tmp_path / "link"), *command[2:]]) == 0
+    assert (elsewhere / DATABASE).is_file()
+    assert (tmp_path / "link").is_symlink()
+    for folder in (here, elsewhere):
+        assert {path.name for path in folder.iterdir()} == {DATABASE, PICTURES, CODED}
+    assert {path.name for path in tmp_path.iterdir()} == {"originals", "here", "elsewhere", "link"}
+
+
+def test_a_damaged_file_of_the_cache_is_made_anew(tmp_path: Path) -> None:
+    folder, cache = originals(tmp_path / "originals", 1), tmp_path / "cache"
+    command = ["--codec", "jpeg:10,50", "--cache", str(cache)]
+    assert main(["create", str(folder), str(tmp_path / "one"), *command]) == 0
+    files = {path: path.read_bytes() for path in (cache / FILES).iterdir()}
+    damaged = next(iter(files))
+    damaged.write_bytes(b"no picture")
+    assert main(["create", str(folder), str(tmp_path / "two"), *command]) == 0
+    assert {path: path.read_bytes() for path in (cache / FILES).iterdir()} == files
+
+
+def test_two_codecs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = originals(tmp_path / "originals", 1)
+    command = ["create", str(folder), str(tmp_path / "study")]
+    for place in ("one", "other"):
+        published = tmp_path / place / "BPG"
+        shutil.copytree(folder, published)
+        (published / "bpp.json").write_text(json.dumps({"osprey.png": 0.2}))
+        command += ["--reconstructions", str(published)]
+    assert main(command) == 2
+    assert "two codecs are called BPG; rename one" in capsys.readouterr().err
 
 
 def test_codecs_that_fail_on_a_picture_lose_that_variant_only(tmp_path: Path) -> None:

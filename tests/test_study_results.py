@@ -136,6 +136,37 @@ def test_simulated_raters_stay_out_of_a_study_of_people_and_people_out_of_theirs
     assert "need a study of their own" in capsys.readouterr().err
 
 
+def test_pictures_that_a_codec_lacks_are_named_wherever_the_bit_saving_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = study(tmp_path / "study", Settings(trials=30))
+    (lacked,) = query(folder, "SELECT name FROM pictures WHERE id = 2")
+    query(
+        folder,
+        "DELETE FROM exhibits WHERE picture = 2 AND condition IN (SELECT id FROM conditions WHERE codec = 'WebP')",
+    )
+    assert main(["simulate", str(folder), "--raters", "6", "--metric", "psnr"]) == 0
+    assert main(["results", str(folder), "--anchor", "JPEG"]) == 0
+    assert f"WebP against JPEG leaves out {lacked['name']}," in capsys.readouterr().out
+    results = folder / "results"
+    assert f"WebP against JPEG leaves out {lacked['name']}," in (results / "results.html").read_text()
+    content = json.loads((results / "results.json").read_text())
+    assert content["analyses"][0]["savings"][0]["left_out"] == [lacked["name"]]
+    assert "2 of 3 pictures" in by_name(results / "bd-rate.csv")[0]["remark"]
+
+
+def test_simulate_tells_as_many_comparisons_as_the_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = study(tmp_path / "study", Settings(trials=12, repeats=0.25))
+    for _ in range(2):
+        assert main(["simulate", str(folder), "--raters", "2", "--metric", "psnr"]) == 0
+        line = capsys.readouterr().out.splitlines()[0]
+        told = json.loads(line[line.index("{") :])
+        assert told["comparisons"] == 2 * 9
+    assert analyse(read_evidence(folder)).everyone.answers == 2 * 2 * 9
+
+
 class Page(HTMLParser):
     """Tags left open, addresses, and the text of a page."""
 
@@ -324,11 +355,15 @@ def test_a_study_without_answers_says_what_to_do(tmp_path: Path, capsys: pytest.
     assert "holds no study" in capsys.readouterr().err
 
 
-def test_an_unknown_anchor_or_metric_is_refused(simulated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_anchor_metric_or_seed_is_refused(
+    simulated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["results", str(simulated), "--anchor", "BPG"]) == 2
     assert "choose of JPEG, WebP" in capsys.readouterr().err
     assert main(["simulate", str(simulated), "--metric", "taste"]) == 2
     assert "choose of psnr" in capsys.readouterr().err
+    assert main(["simulate", str(simulated), "--metric", "psnr", "--seed", "-1"]) == 2
+    assert "'-1' is not a whole number from 0" in capsys.readouterr().err
 
 
 def test_every_option_is_documented() -> None:

@@ -106,6 +106,7 @@ def test_addresses_of_the_server_are_accepted(client: Client, host: str) -> None
         {},
         {**PAGE, "origin": "http://evil.example"},
         {**PAGE, "origin": "null"},
+        {**PAGE, "origin": "http://["},
         {**PAGE, "sec-fetch-site": "cross-site"},
     ],
 )
@@ -125,10 +126,19 @@ def test_requests_that_are_no_answers_are_refused(client: Client) -> None:
         {**whole, "milliseconds": "5"},
         {**whole, "view": 3},
         {**whole, "choice": None},
+        {**whole, "trial": "\ud800"},
+        {**whole, "choice": "\ud800"},
+        {**whole, "trial": "x" * 65},
     ]
     for broken in wrong:
         assert client.post("/api/answer", broken, headers=headers).status == 400
     assert client.post("/api/answer", b"{", headers=headers).status == 400
+    assert client.post("/api/answer", b"[" * 4000, headers=headers).status == 400
+    for depth in range(500, 1500, 25):
+        nested = json.dumps({**whole, "trial": "x", "view": {"mode": 0}}).replace(
+            "0", "[" * depth + "]" * depth
+        )
+        assert client.post("/api/answer", nested.encode(), headers=headers).status in (400, 404)
     assert client.post("/api/answer", b" " * 9000, headers=headers).status == 413
     assert client.post("/api/answer", {**whole, "trial": "x"}, headers=headers).status == 404
     assert client.post("/api/begin", {"consent": "yes"}, headers=PAGE).status == 400
@@ -154,6 +164,51 @@ def test_without_the_link_there_is_no_way_in(folder: Path) -> None:
         assert "SameSite=lax" in cookie
         assert outside.get("/api/study").status == 200
         assert outside.get("/", named).status == 200
+    finally:
+        server.stop()
+
+
+def test_a_study_behind_a_proxy_needs_the_key(folder: Path) -> None:
+    """Requests from everywhere come to the address of this machine then."""
+    key = Sessions(folder).access_key
+    server = Server(folder, "--name", "study.example.org")
+    named = {"host": "study.example.org"}
+    try:
+        for headers in (named, {}):
+            assert server.client.get("/", headers).status == 401
+        assert server.client.get(f"/?key={key}", named).status == 303
+        assert server.process.stdout is not None
+        lines = [server.process.stdout.readline() for _ in range(2)]
+        assert "proxy" in lines[0]
+        assert lines[1] == f"http://study.example.org:{server.port}/?key={key}\n"
+        assert server.client.get("/", named).status == 200
+    finally:
+        server.stop()
+
+
+def test_the_host_that_a_server_listens_on_is_a_name_of_it(folder: Path) -> None:
+    name = socket.gethostname()
+    try:
+        address = socket.gethostbyname(name)
+        socket.create_server((address, 0)).close()
+    except OSError:
+        pytest.skip("this machine's name is not one of an address of it")
+    server = Server(folder, "--host", name, machine=address)
+    try:
+        named = {"host": f"{name}:{server.port}"}
+        assert server.client.get("/", named).status == 401
+        assert server.client.get(f"/?key={Sessions(folder).access_key}", named).status == 303
+    finally:
+        server.stop()
+
+
+def test_people_who_come_to_a_study_that_was_simulated_meanwhile_are_told_so(folder: Path) -> None:
+    server = Server(folder)
+    try:
+        Sessions(folder).begin(simulated=True)
+        reply = server.client.post("/api/begin", {"consent": True}, headers=PAGE)
+        assert reply.status == 400
+        assert "people cannot take part" in reply.json()["error"]
     finally:
         server.stop()
 

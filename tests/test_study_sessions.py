@@ -80,8 +80,37 @@ def test_a_small_study_ends_when_there_are_no_more_pairs(tmp_path: Path) -> None
     sessions = Sessions(folder, durable=False)
     secret = sessions.begin().secret
     state = go_on(sessions, secret, 18)
-    assert state["trials"][0]["of"] == 3 * 28
+    assert state["trials"][0]["of"] == 3 * 28 + 8
     assert go_on(sessions, secret)["done"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "share", "repeats"), [(5, 0.1, 1), (5, 0.5, 5), (4, 0.5, 3), (3, 0.5, 0), (2, 0.1, 0)]
+)
+def test_few_pairs_are_all_asked_before_any_is_repeated_more_than_its_share(
+    tmp_path: Path, conditions: int, share: float, repeats: int
+) -> None:
+    folder = study(tmp_path / "study", Settings(repeats=share))
+    query(
+        folder, "DELETE FROM exhibits WHERE kind = 'variant' AND (picture > 1 OR condition > ?)", conditions
+    )
+    pairs = conditions * (conditions - 1) // 2
+    sessions = Sessions(folder, durable=False)
+    secret = sessions.begin().secret
+    state = go_on(sessions, secret, 17)
+    while state["trials"]:
+        assert state["trials"][0]["of"] == pairs + repeats
+        state = go_on(sessions, secret, 1)
+    kinds = [row["kind"] for row in query(folder, "SELECT kind FROM trials ORDER BY position")][17:]
+    assert (kinds.count("trial"), kinds.count("repeat")) == (pairs, repeats)
+
+
+def test_a_rater_of_few_trials_is_asked_again_as_often_as_was_said(tmp_path: Path) -> None:
+    folder = study(tmp_path / "study", Settings(trials=8, repeats=0.4))
+    sessions = Sessions(folder, durable=False)
+    go_on(sessions, sessions.begin().secret)
+    kinds = [row["kind"] for row in query(folder, "SELECT kind FROM trials ORDER BY position")][17:]
+    assert (kinds.count("trial"), kinds.count("repeat")) == (5, 3)
 
 
 def test_an_answer_counts_once_and_the_first_one_stays(folder: Path) -> None:
@@ -154,7 +183,13 @@ def test_a_rater_cannot_answer_for_another(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "milliseconds", "view"), [("c", 1, {}), ("a", -1, {}), ("a", 1, {"mode": "x" * 9999})]
+    ("choice", "milliseconds", "view"),
+    [
+        ("c", 1, {}),
+        ("a", -1, {}),
+        ("a", 1, {"mode": "x" * 9999}),
+        ("a", 1, {"mode": "\ud800"}),
+    ],
 )
 def test_answers_that_make_no_sense_are_refused(
     folder: Path, choice: str, milliseconds: int, view: dict[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -50,13 +50,28 @@ def asked(
 def evidence(
     answers: Sequence[tuple[int, int, int]], conditions: Sequence[Condition], raters: int = 1
 ) -> Evidence:
-    """Answers as if they came from the database, dealt to raters who all pass."""
+    """Answers about one picture as if they came from the database, dealt to raters who all pass."""
+    variants = {(item, 0): condition.bpp for item, condition in enumerate(conditions)}
+    return evidence_of({0: answers}, variants, [(c.codec, c.quality) for c in conditions], raters)
+
+
+def evidence_of(
+    answers: Mapping[int, Sequence[tuple[int, int, int]]],
+    variants: Mapping[tuple[int, int], float],
+    names: Sequence[tuple[str, str]],
+    raters: int = 1,
+) -> Evidence:
+    """The same by picture, for conditions of these names; `variants` are rates by condition and picture."""
     found = [Rater(number + 1, "") for number in range(raters)]
-    for number, (a, b, outcome) in enumerate(answers):
+    listed = [(picture, answer) for picture, own in answers.items() for answer in own]
+    for number, (picture, (a, b, outcome)) in enumerate(listed):
         rater = found[number % raters]
-        rater.answers.append(Answer(rater.number, 0, a, b, outcome, False, number, None, 1000, "", "", {}))
-    variants = frozenset((item, 0) for item in range(len(conditions)))
-    return Evidence(Settings(), "2026", "", False, conditions, ["one"], variants, found, [])
+        more = (outcome, False, number, None, 1000, "", "", {})
+        rater.answers.append(Answer(rater.number, picture, a, b, *more))
+    rates = [[rate for (own, _), rate in variants.items() if own == item] for item in range(len(names))]
+    conditions = [Condition(*name, float(np.mean(own))) for name, own in zip(names, rates, strict=True)]
+    pictures = [f"picture {number}" for number in range(1 + max(picture for _, picture in variants))]
+    return Evidence(Settings(), "2026", "", False, conditions, pictures, variants, found, [])
 
 
 answers_of_five = st.lists(
@@ -250,6 +265,50 @@ def test_intervals_over_raters_hold_the_truth_when_raters_are_alike() -> None:
     truth = ELO * (true - true.mean())
     inside = [s.over_raters[0] < t < s.over_raters[1] for s, t in zip(found.scores, truth, strict=True)]
     assert sum(inside) >= 6
+
+
+RATES = (0.1, 0.2, 0.4, 0.8)
+
+
+@pytest.mark.parametrize("per_picture", [False, True])
+def test_a_codec_that_lacks_the_dear_pictures_saves_no_bits_by_it(per_picture: bool) -> None:
+    """Both codecs are one and the same, but the second one has only the two pictures that take few bits."""
+    weights = (0.3, 0.4, 1.5, 1.8)
+    names = [(codec, str(rate)) for codec in ("JPEG", "part") for rate in RATES]
+    variants = {
+        (item, picture): RATES[item % 4] * weights[picture]
+        for item, (codec, _) in enumerate(names)
+        for picture in range(4 if codec == "JPEG" else 2)
+    }
+    true = np.tile(1.2 * np.log2(np.array(RATES) / 0.28), 2)
+    rng = np.random.default_rng(11)
+    answers = {picture: asked(true[: 8 if picture < 2 else 4], 500, rng) for picture in range(4)}
+    found = analyse(evidence_of(answers, variants, names, raters=6), per_picture=per_picture).everyone
+    (saving,) = found.savings
+    assert saving.rate == pytest.approx(0, abs=15)
+    assert saving.credible[0] < 0 < saving.credible[1]
+    assert saving.over_raters[0] < 0 < saving.over_raters[1]
+    assert saving.left_out == ("picture 2", "picture 3")
+    assert "2 of 4 pictures" in saving.remark
+    assert any("part against JPEG" in note and "picture 2, picture 3" in note for note in found.notes)
+    assert any("part 0.1, part 0.2" in note and "2 of 4 pictures" in note for note in found.notes)
+
+
+def test_codecs_without_a_picture_in_common_have_no_bit_saving() -> None:
+    names = [(codec, str(rate)) for codec in ("JPEG", "new", "both") for rate in RATES]
+    has = {"JPEG": (0,), "new": (1,), "both": (0, 1)}
+    variants = {(i, picture): RATES[i % 4] for i, (codec, _) in enumerate(names) for picture in has[codec]}
+    true = np.tile(1.2 * np.log2(np.array(RATES) / 0.28), 2)
+    rng = np.random.default_rng(12)
+    answers = {
+        picture: [(items[a], items[b], outcome) for a, b, outcome in asked(true, 300, rng)]
+        for picture, items in ((0, [0, 1, 2, 3, 8, 9, 10, 11]), (1, [*range(4, 12)]))
+    }
+    found = analyse(evidence_of(answers, variants, names)).everyone
+    rates = {saving.codec: saving.rate for saving in found.savings}
+    assert rates["new"] is None
+    assert rates["both"] == pytest.approx(0, abs=25)
+    assert "no picture has all points" in next(s.reason for s in found.savings if s.codec == "new")
 
 
 def test_groups_that_no_answer_links_are_named_and_not_compared() -> None:

@@ -43,15 +43,20 @@ class Original:
         return hash_of_pixels(self.pixels)
 
 
+def require_8_bits(path: Path, content: bytes, image: Image.Image) -> None:
+    """Raise InvalidImageError for a file with deeper pixels, `image` as Pillow opened it."""
+    # Pillow would clip these modes to white, and has cut colours to 8 bits already
+    if image.mode in DEEP_MODES or bits_a_sample(image.format or "", content, image) > 8:
+        msg = f"{path} has more than 8 bits per channel; convert it to 8-bit sRGB first"
+        raise InvalidImageError(msg)
+
+
 def read_rgb(path: Path) -> Pixels:
     """Read a picture as RGB, without transparency. Raises InvalidImageError if Pillow cannot, or for deep pixels."""
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
-            # Pillow would clip these modes to white, and has cut colours to 8 bits already
-            if image.mode in DEEP_MODES or bits_a_sample(image.format or "", content, image) > 8:
-                msg = f"{path} has more than 8 bits per channel; convert it to 8-bit sRGB first"
-                raise InvalidImageError(msg)
+            require_8_bits(path, content, image)
             return np.asarray(image.convert("RGB"))
     except UNREADABLE as error:
         msg = f"{path} cannot be read as a picture: {error}; remove it or name other pictures"

@@ -39,13 +39,17 @@ class Reconstructions:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             msg = f"{self.folder / RATES} cannot be read: {error}; it must map file names to bits per pixel"
             raise OptionError(msg) from error
-        files = {}
+        files: dict[tuple[str, str], tuple[Path, float]] = {}
         for file, rate in pairs:
             if not (self.folder / file).is_file() or not rate > 0:
                 msg = f"{self.folder / RATES} gives {rate} bits per pixel for {file}, "
                 msg += "which is no rate" if not rate > 0 else "which is not there"
                 raise OptionError(msg)
-            files[file.stem, file.parent.name or "published"] = (self.folder / file, rate)
+            place = file.stem, file.parent.as_posix() if file.parent.name else "published"
+            if place in files:
+                msg = f"{self.folder / RATES} names {place[0]} at {place[1]} twice; a picture has one file a quality"
+                raise OptionError(msg)
+            files[place] = (self.folder / file, rate)
         return files
 
     def check(self) -> None:

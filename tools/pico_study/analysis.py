@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -67,6 +68,7 @@ class Saving:
     covers: Bounds = NOWHERE  # Elo that both curves reach
     reason: str = ""
     remark: str = ""
+    left_out: tuple[str, ...] = ()  # pictures that not all points of the two curves have
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ class _Fit:
         compared = self._counted(self._answers)
         self._seen = _answers_of_each(compared)
         self._groups = [group for group in connected(compared) if self._seen[group].any()]
+        self._group_of = {item: number for number, group in enumerate(self._groups) for item in group}
+        self._restricted: dict[frozenset[int], _Fit] = {}
         self._mode, self._draws, self._spread = self._fitted(self._answers)
 
     def _counted(self, answers: Sequence[Answer]) -> Comparisons:
@@ -151,20 +155,20 @@ class _Fit:
         found, spread = fit_grouped(counted, owners, ties)
         drawn = draws_of(counted, grouped_prior(owners, spread), ties, DRAWS, rng)
         means = (owners[None, :] == np.arange(size)[:, None]).astype(np.float64)
-        means /= means.sum(axis=1, keepdims=True)
+        means /= np.maximum(means.sum(axis=1, keepdims=True), 1)
         weights = weights @ means
         return found.seen_as(weights), drawn @ weights.T, spread
 
     def analysis(self, title: str, anchor: str) -> Analysis:
-        resampled = self._resampled()
-        group_of = {item: number for number, group in enumerate(self._groups) for item in group}
+        resampled = self._resampled
         scores = []
         for item, condition in enumerate(self._conditions):
-            if item in group_of:
+            if item in self._group_of:
                 elo, credible = ELO * float(self._mode.mean[item]), _bounds(ELO * self._draws[:, item])
                 over = _bounds(ELO * resampled[:, item]) if len(resampled) else NOWHERE
                 answers = int(self._seen[item])
-                scores.append(Score(condition, elo, credible, over, answers, group_of[item]))
+                scores.append(Score(condition, elo, credible, over, answers, self._group_of[item]))
+        savings = self._savings(anchor)
         return Analysis(
             title,
             len(self._raters),
@@ -172,10 +176,10 @@ class _Fit:
             sum(answer.outcome == 0 for answer in self._answers) / len(self._answers),
             math.exp(self._mode.log_nu) if self._evidence.settings.ties else 0.0,
             scores,
-            [c for item, c in enumerate(self._conditions) if item not in group_of],
+            [c for item, c in enumerate(self._conditions) if item not in self._group_of],
             len(self._groups),
-            self._savings(anchor, group_of, resampled),
-            self._notes(),
+            savings,
+            [*self._notes(), *(_without(saving) for saving in savings if saving.left_out)],
             None if self._spread is None else ELO * self._spread,
         )
 
@@ -192,10 +196,16 @@ class _Fit:
         unseen = [c.name for item, c in enumerate(self._conditions) if not self._seen[item]]
         if unseen:
             notes.append(f"Not compared yet: {', '.join(unseen)}.")
+        total = len(self._evidence.pictures)
+        have = {c.name: len(self._evidence.pictures_of(item)) for item, c in enumerate(self._conditions)}
+        for number in sorted(set(have.values()) - {total}):
+            names = ", ".join(name for name, own in have.items() if own == number)
+            notes.append(f"Bits per pixel and Elo of {names} are of {number} of {total} pictures.")
         if len(self._raters) < LEAST_RATERS:
             notes.append(f"Fewer than {LEAST_RATERS} raters: there are no intervals over raters.")
         return notes
 
+    @cached_property
     def _resampled(self) -> Floats:
         """Strengths fitted to raters drawn with replacement: (resamples, conditions); none for few raters.
 
@@ -216,33 +226,50 @@ class _Fit:
                 found.append(fitted.centred(self._groups).mean)
         return np.array(found) if len(found) >= RESAMPLES / 2 else np.zeros((0, len(self._conditions)))
 
-    def _savings(self, anchor: str, group_of: dict[int, int], resampled: Floats) -> list[Saving]:
+    def _savings(self, anchor: str) -> list[Saving]:
         if missing_bd_package():
             return []
         items: dict[str, list[int]] = {}
-        for item in group_of:
+        for item in sorted(self._group_of):
             items.setdefault(self._conditions[item].codec, []).append(item)
         if anchor not in items:
             return []
-        found = []
-        for codec, own in items.items():
-            if codec == anchor:
-                continue
-            if len({group_of[item] for item in (*own, *items[anchor])}) > 1:
-                found.append(
-                    Saving(codec, anchor, None, reason="no answers link all points of the two curves")
-                )
-                continue
-            rates = np.array([condition.bpp for condition in self._conditions])
-            curves = _Curves(rates, np.array(sorted(items[anchor])), np.array(sorted(own)))
-            found.append(
-                replace(
-                    curves.saving(self._mode.mean, self._draws[::_THINNED], resampled),
-                    codec=codec,
-                    anchor=anchor,
-                )
-            )
-        return found
+        return [
+            replace(self._saving(items[anchor], own), codec=codec, anchor=anchor)
+            for codec, own in items.items()
+            if codec != anchor
+        ]
+
+    def _saving(self, anchor: list[int], test: list[int]) -> Saving:
+        """Of the pictures that all points of both curves have, for rates of others cannot be compared."""
+        pictures = [self._evidence.pictures_of(item) for item in (*anchor, *test)]
+        common, known = frozenset.intersection(*pictures), frozenset.union(*pictures)
+        if common == known:
+            return self._saving_here(anchor, test)
+        left_out = tuple(self._evidence.pictures[picture] for picture in sorted(known - common))
+        if not common:
+            reason = "no picture has all points of the two curves"
+            return Saving("", "", None, reason=reason, left_out=left_out)
+        found = self._on(common)._saving_here(anchor, test)
+        remark = f"over {len(common)} of {len(self._evidence.pictures)} pictures"
+        remark = f"{remark}; {found.remark}" if found.remark else remark
+        return replace(found, remark=remark, left_out=left_out)
+
+    def _on(self, pictures: frozenset[int]) -> _Fit:
+        """The model fitted to the answers about these pictures only."""
+        if pictures not in self._restricted:
+            evidence = replace(self._evidence, raters=self._raters).of_pictures(pictures)
+            raters = [rater for rater in evidence.raters if rater.comparisons]
+            self._restricted[pictures] = _Fit(evidence, raters, self._per_picture)
+        return self._restricted[pictures]
+
+    def _saving_here(self, anchor: list[int], test: list[int]) -> Saving:
+        groups = {self._group_of.get(item) for item in (*anchor, *test)}
+        if len(groups) > 1 or None in groups:
+            return Saving("", "", None, reason="no answers link all points of the two curves")
+        rates = np.array([condition.bpp for condition in self._conditions])
+        curves = _Curves(rates, np.array(anchor), np.array(test))
+        return curves.saving(self._mode.mean, self._draws[::_THINNED], self._resampled)
 
 
 @dataclass(frozen=True)
@@ -294,6 +321,14 @@ class _Curves:
             else f"the interval assumes that more bits look better ({share:.0%} of the draws)"
         )
         return _bounds(np.array(rates)), remark
+
+
+def _without(saving: Saving) -> str:
+    names = ", ".join(saving.left_out)
+    return (
+        f"BD-rate of {saving.codec} against {saving.anchor} leaves out {names}, "
+        "which not all points of the two curves have."
+    )
 
 
 def _bounds(values: Floats) -> Bounds:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -109,7 +109,7 @@ class Rater:
 
     def ties(self) -> float:
         """The share of answers "no difference"."""
-        return _share(answer.outcome == TIE for answer in self.comparisons)
+        return _mean(answer.outcome == TIE for answer in self.comparisons)
 
     def seconds(self) -> float:
         """Median time of an answer."""
@@ -126,12 +126,30 @@ class Evidence:
     simulated: bool
     conditions: Sequence[Condition]
     pictures: Sequence[str]
-    variants: frozenset[tuple[int, int]]  # (condition, picture) that exist
+    variants: Mapping[tuple[int, int], float]  # bits per pixel by (condition, picture); of those that exist
     raters: Sequence[Rater]
     exported: Sequence[dict[str, Any]]  # every answer, checks included, as the CSV export has it
 
+    def pictures_of(self, condition: int) -> frozenset[int]:
+        """The pictures that there are of a condition."""
+        return frozenset(picture for own, picture in self.variants if own == condition)
 
-def _share(found: Iterable[bool]) -> float:
+    def of_pictures(self, pictures: frozenset[int]) -> Evidence:
+        """The evidence of some of the pictures only; rates are means over those, NaN where there are none."""
+        variants = {place: rate for place, rate in self.variants.items() if place[1] in pictures}
+        conditions = [
+            replace(condition, bpp=_mean(rate for (own, _), rate in variants.items() if own == number))
+            for number, condition in enumerate(self.conditions)
+        ]
+        raters = [
+            replace(rater, answers=[answer for answer in rater.answers if answer.picture in pictures])
+            for rater in self.raters
+        ]
+        return replace(self, conditions=conditions, variants=variants, raters=raters)
+
+
+def _mean(found: Iterable[float]) -> float:
+    """Of booleans, the share of those that hold."""
     listed = list(found)
     return sum(listed) / len(listed) if listed else math.nan
 
@@ -145,7 +163,7 @@ def read_evidence(folder: Path) -> Evidence:
         places = {row["id"]: place for place, row in enumerate(names)}
         exhibits = {row["id"]: row for row in connection.execute("SELECT * FROM exhibits")}
         found = (row for row in exhibits.values() if row["kind"] == "variant")
-        variants = frozenset((numbers[row["condition"]], places[row["picture"]]) for row in found)
+        variants = {(numbers[r["condition"]], places[r["picture"]]): r["bits_per_pixel"] for r in found}
         raters, exported = _raters(
             connection, exhibits, numbers, places, conditions, [r["name"] for r in names]
         )

@@ -101,7 +101,7 @@ def _add_serve(program: Program) -> None:
         "--name",
         action="append",
         default=[],
-        help="host name that raters may call this server by; repeatable",
+        help="host name that raters may call this server by, or a proxy before it; repeatable",
     )
 
 
@@ -118,7 +118,7 @@ def _add_simulate(program: Program) -> None:
     command.add_argument(
         "--metric", default="ssimulacra2", help="of pico-bench, that leads them (ssimulacra2)"
     )
-    command.add_argument("--seed", type=int, default=0, help="of their answers (0)")
+    command.add_argument("--seed", type=_seed, default=0, help="of their answers (0)")
 
 
 def _on_study(program: Program, name: str, about: str, run: Run) -> argparse.ArgumentParser:
@@ -143,6 +143,13 @@ def _size(text: str) -> tuple[int, int]:
 def _count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 10_000:
         msg = f"{text!r} is not a whole number from 1 to 10000"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        msg = f"{text!r} is not a whole number from 0"
         raise argparse.ArgumentTypeError(msg)
     return int(text)
 
@@ -233,15 +240,16 @@ def _serve(arguments: argparse.Namespace) -> int:
     if sessions.simulated():
         msg = f"{arguments.study} holds simulated raters; people need a study of their own"
         raise StudyError(msg)
-    is_open = arguments.host not in LOOPBACK
-    app = application(sessions, sessions.access_key if is_open else None, arguments.name)
+    is_open = bool(arguments.name) or arguments.host not in LOOPBACK
+    key = sessions.access_key if is_open else None
+    app = application(sessions, key, [*arguments.name, arguments.host])
     try:
         import uvicorn
     except ImportError as error:
         msg = f"serving needs Uvicorn: {INSTALL}"
         raise OptionError(msg) from error
     listening = _listening(arguments.host, arguments.port)
-    for line in links(arguments, sessions.access_key if is_open else None):
+    for line in links(arguments, key):
         print(line, flush=True)
     config = uvicorn.Config(
         app,
@@ -275,7 +283,10 @@ def links(arguments: argparse.Namespace, key: str | None) -> list[str]:
     if key is None:
         return [f"open {_address(arguments.host, arguments.port)} in a browser on this machine; Ctrl-C ends"]
     hosts = list(arguments.name)
-    if arguments.host in ("0.0.0.0", "::"):
+    told = "It is not encrypted: use a network you trust."
+    if arguments.host in LOOPBACK:
+        told = "It leads to a proxy on this machine: put its scheme and port there."
+    elif arguments.host in ("0.0.0.0", "::"):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect(("192.0.2.1", 9))  # sends nothing; tells which address faces the network
@@ -285,7 +296,7 @@ def links(arguments: argparse.Namespace, key: str | None) -> list[str]:
     else:
         hosts.append(arguments.host)
     return [
-        "send raters this link; whoever has it can take part. It is not encrypted: use a network you trust.",
+        f"send raters this link; whoever has it can take part. {told}",
         *(f"{_address(host, arguments.port)}?key={key}" for host in hosts),
     ]
 

@@ -19,7 +19,7 @@ from pico_core.errors import OptionError, PicoError
 from pico_core.tiling import Box
 from pico_metrics.pictures import Pixels
 from pico_study import plates, windows
-from pico_study.database import PICTURES, Settings, StudyError, initialise, writing
+from pico_study.database import DATABASE, PICTURES, Settings, StudyError, initialise, writing
 
 ORIGINALS, CODED = "originals", "coded"
 PRACTICE, ARTEFACT = "practice", "artefact"
@@ -71,12 +71,20 @@ class _Exhibit:
 def create(folder: Path, plan: Plan, say: Say) -> Created:
     """Make the study in a folder that does not exist yet or is empty; it appears whole or not at all.
 
-    A codec that fails on a picture loses that variant, which is told to `say`. Raises OptionError, StudyError.
+    An empty folder stays what it is, be it a mount or the one somebody works in; its database comes last. A codec
+    that fails on a picture loses that variant, which is told to `say`. Raises OptionError, StudyError.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    names = [codec.name for codec in plan.codecs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"two codecs are called {', '.join(twice)}; rename one"
+        raise OptionError(msg)
+    folder = folder.resolve()
+    is_there = folder.exists()
+    if is_there and (not folder.is_dir() or any(folder.iterdir())):
         msg = f"{folder} exists and is not an empty folder; a study needs a folder of its own"
         raise OptionError(msg)
-    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    unfinished = (folder if is_there else folder.parent) / f".{folder.name}.{secrets.token_hex(4)}.part"
     try:
         unfinished.mkdir(parents=True)
         (unfinished / PICTURES).mkdir()
@@ -84,9 +92,11 @@ def create(folder: Path, plan: Plan, say: Say) -> Created:
         initialise(unfinished, plan.settings, now, secrets.token_urlsafe(18), plan.command)
         with writing(unfinished) as connection:
             created = _Maker(unfinished, plan, connection, say).make()
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
+        if is_there:
+            for path in sorted(unfinished.iterdir(), key=lambda path: path.name == DATABASE):
+                path.rename(folder / path.name)
+        else:
+            unfinished.rename(folder)
     except OSError as error:
         msg = f"the study {folder} cannot be written: {error}"
         raise StudyError(msg) from error
@@ -164,9 +174,14 @@ class _Maker:
         """The coded picture, from a file that pico-bench or an earlier study kept, where there is one."""
         facts = {"image": original.sha256, "codec": dict(codec.identity(original, quality))}
         stored = self._store.read_file(facts)
-        coded = codec.code(original, quality, stored)
-        if stored is None and coded.content is not None:
-            self._store.write_file(facts, coded.content)
+        try:
+            coded = codec.code(original, quality, stored)
+        except PicoError:
+            if stored is None:
+                raise
+            coded = codec.code(original, quality)  # the kept file is damaged; replace it
+        if coded.content not in (None, stored):
+            self._store.write_file(facts, coded.content or b"")
         return coded
 
     def _condition(self, codec: Codec, original: Original, quality: str) -> int:

@@ -95,8 +95,8 @@ def _method(results: Results, notes: Sequence[str]) -> str:
         ),
         (
             "BD-rate",
-            "package bjontegaard (PCHIP); none where less than half of the shorter curve is shared; intervals "
-            "from draws of the posterior in which more bits give a higher Elo",
+            "package bjontegaard (PCHIP), over the pictures that all points have; none where less than half of the "
+            "shorter curve is shared; intervals from draws of the posterior in which more bits give a higher Elo",
         ),
         ("Choice of pairs", "expected information under the posterior so far; one in five at random"),
         ("Rates", "of the whole coded file over the whole picture; a part of it is shown"),

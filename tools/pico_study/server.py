@@ -30,6 +30,7 @@ INSTALL = "pip install 'pillow-pico[study]'"
 PAGE_HEADER = "x-pico-study"
 RATER_HEADER = "x-pico-rater"
 _LONGEST_BODY = 8192
+_LONGEST_WORD = 64
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -115,7 +116,7 @@ class _Guard:
             return _error(421, "this server does not go by that name; start it with --name to allow it")
         if request.method == "POST":
             origin = request.headers.get("origin")
-            foreign = origin is not None and urlsplit(origin).netloc != host
+            foreign = origin is not None and origin.partition("://")[2] != host
             if foreign or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
                 return _error(403, "only the study's own page may do this")
             if PAGE_HEADER not in request.headers:
@@ -188,6 +189,9 @@ class _Views:
         return response
 
     def _begin(self) -> Response:
+        if self._sessions.simulated():
+            msg = "This study holds simulated raters; people cannot take part."
+            raise RefusedError(msg)
         rater = self._sessions.begin()
         return _json({"rater": rater.secret, **self._state(rater.secret)})
 
@@ -200,9 +204,9 @@ class _Views:
 
     async def answer(self, request: Request) -> Response:
         content = await _body(request)
-        token, choice, view = content.get("trial"), content.get("choice"), content.get("view")
-        milliseconds = content.get("milliseconds")
-        if not (isinstance(token, str) and isinstance(choice, str)):
+        token, choice = _word(content.get("trial")), _word(content.get("choice"))
+        view, milliseconds = content.get("view"), content.get("milliseconds")
+        if token is None or choice is None:
             msg = "an answer needs a trial and a choice; reload the page"
             raise RefusedError(msg)
         if not (isinstance(view, dict) and isinstance(milliseconds, int)):
@@ -238,10 +242,16 @@ def _rater(request: Request) -> str:
     return request.headers.get(RATER_HEADER, "")
 
 
+def _word(content: object) -> str | None:
+    """A token or choice, if it can be one."""
+    fits = isinstance(content, str) and content.isascii() and len(content) <= _LONGEST_WORD
+    return str(content) if fits else None
+
+
 async def _body(request: Request) -> dict[str, Any]:
     try:
         content = json.loads(await request.body())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = "this is not JSON; reload the page"
         raise RefusedError(msg) from error
     if not isinstance(content, dict):

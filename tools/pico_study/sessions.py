@@ -80,7 +80,12 @@ class Sessions:
 
         The same answer, or another one, for a trial that has one changes nothing. Raises UnknownError, RefusedError.
         """
-        noted = json.dumps({key: value for key, value in view.items() if key in _VIEW_KEYS})
+        try:
+            noted = json.dumps({k: view[k] for k in view if k in _VIEW_KEYS}, ensure_ascii=False)
+            noted.encode()
+        except (ValueError, RecursionError) as error:
+            msg = "the answer's details cannot be stored; reload the page"
+            raise RefusedError(msg) from error
         if len(noted) > _LONGEST_VIEW or not 0 <= milliseconds <= _LONGEST_TIME:
             msg = "the answer's details are out of range; reload the page"
             raise RefusedError(msg)

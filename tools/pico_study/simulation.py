@@ -18,7 +18,7 @@ from pico_study.bradley_terry import probabilities
 from pico_study.create import ARTEFACT, PRACTICE
 from pico_study.database import PICTURES, StudyError, reading
 from pico_study.sessions import Sessions
-from pico_study.way import NO_FIGURE, PLATE, SAME, A, B
+from pico_study.way import NO_FIGURE, PLATE, SAME, TRIAL, A, B
 
 TIE_WEIGHT = 0.6  # Davidson's nu
 LAPSES = 0.02  # share of answers given at random
@@ -85,15 +85,22 @@ def simulate(
     Raises StudyError if people took part in the study.
     """
     refuse_people(folder)
+    before = _comparisons(folder)
     sessions = Sessions(folder, durable=False)
-    answered = 0
     try:
         for number in range(1, raters + 1):
-            answered += _Rater(sessions, strengths, rng, habits or Habits()).take_part()
+            _Rater(sessions, strengths, rng, habits or Habits()).take_part()
             say(f"simulated rater {number} of {raters}")
     finally:
         sessions.close()
-    return answered
+    return _comparisons(folder) - before
+
+
+def _comparisons(folder: Path) -> int:
+    """Answers that the statistics use: a rater cannot tell a repeat from another comparison."""
+    with reading(folder) as connection:
+        answered = "SELECT COUNT(*) FROM answers JOIN trials ON id = trial WHERE kind = ?"
+        return int(connection.execute(answered, (TRIAL,)).fetchone()[0])
 
 
 class _Rater:
@@ -110,17 +117,14 @@ class _Rater:
         self._colour_blind = rng.random() < habits.colour_blind
         self._sensitivity = float(np.exp(rng.normal(0, habits.spread)))
 
-    def take_part(self) -> int:
+    def take_part(self) -> None:
         secret = self._sessions.begin(simulated=True).secret
         state = self._sessions.state(secret)
-        comparisons = 0
         while state["trials"]:
             trial = state["trials"][0]
             choice = self._choice(trial)
             milliseconds = int(1000 * self._rng.lognormal(1.6, 0.5))
             state = self._sessions.answer(secret, trial["token"], choice, milliseconds, {"mode": "simulated"})
-            comparisons += trial["kind"] == "trial"
-        return comparisons
 
     def _choice(self, trial: Mapping[str, object]) -> str:
         token, kind = str(trial["token"]), trial["kind"]

@@ -148,16 +148,24 @@ class Way:
         return totals
 
     def _wanted(self) -> int:
-        """Trials of this rater: as many as were asked for, or as there are pairs to ask about."""
-        pairs = self._connection.execute(
-            "SELECT COUNT(*) FROM exhibits v JOIN exhibits w ON w.picture = v.picture AND w.id > v.id "
-            "WHERE v.kind = 'variant' AND w.kind = 'variant'"
-        ).fetchone()[0]
-        fresh = self._settings.trials - self._repeats()
-        return min(self._settings.trials, int(pairs) + (self._repeats() if pairs >= fresh else 0))
+        """Trials of this rater: as many as were asked for, or as there are pairs to ask about and to repeat."""
+        return min(self._settings.trials, self._pairs() + self._repeats())
 
     def _repeats(self) -> int:
-        return math.floor(self._settings.trials * self._settings.repeats + 0.5)
+        """The share of the trials, or of the pairs where those are fewer, that leaves enough between."""
+        pairs, trials = self._pairs(), self._settings.trials
+        if pairs <= _LEAST_BETWEEN:
+            return 0
+        share = math.floor(min(pairs, trials) * self._settings.repeats + 0.5)
+        return max(0, min(share, trials - _LEAST_BETWEEN - 1))
+
+    def _pairs(self) -> int:
+        """Pairs of variants of one picture."""
+        row = self._connection.execute(
+            "SELECT COUNT(*) FROM exhibits v JOIN exhibits w ON w.picture = v.picture AND w.id > v.id "
+            "WHERE v.kind = 'variant' AND w.kind = 'variant'"
+        ).fetchone()
+        return int(row[0])
 
     def _open(self) -> int:
         """Trials answered or given out so far are fewer than wanted by this many."""
@@ -183,7 +191,7 @@ class Way:
     def _is_repeat(self, number: int) -> bool:
         """Repeats lie evenly among the later trials."""
         repeats, wanted = self._repeats(), self._wanted()
-        start = min(wanted, _LEAST_BETWEEN + 2)
+        start = min(wanted - repeats, _LEAST_BETWEEN + 2)
         places = {
             start + math.floor((at + 0.5) * (wanted - start) / max(1, repeats)) for at in range(repeats)
         }

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from pico_bench.originals import DEEP_MODES, Original
+from pico_bench.originals import UNREADABLE, Original, require_8_bits
 from pico_core.errors import InvalidImageError, OptionError
 from pico_core.tiling import Box
 from pico_metrics.pictures import Pixels
@@ -27,22 +27,23 @@ def as_srgb(path: Path, folder: Path) -> Original:
     Raises InvalidImageError.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode in DEEP_MODES:
-                msg = f"{path} has more than 8 bits per channel; convert it to 8-bit sRGB first"
-                raise InvalidImageError(msg)
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            require_8_bits(path, content, image)
             profile = image.info.get("icc_profile")
             upright = ImageOps.exif_transpose(image)
             if profile is None and image.getexif().get(0x0112, 1) == 1:
                 return Original(path)
             if profile is not None:
                 source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+                if source.profile.xcolor_space.strip() == "RGB":
+                    upright = upright.convert("RGB")  # grey and palette pictures may carry one of RGB
                 converted = ImageCms.profileToProfile(
                     upright, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
                 )
                 upright = converted or upright
             upright = upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError, ImageCms.PyCMSError) as error:
+    except (*UNREADABLE, ImageCms.PyCMSError) as error:
         msg = f"{path} cannot be read as a picture: {error}; remove it or convert it to sRGB"
         raise InvalidImageError(msg) from error
     folder.mkdir(exist_ok=True)
@@ -54,7 +55,7 @@ def as_srgb(path: Path, folder: Path) -> Original:
 def read_boxes(path: Path) -> dict[str, tuple[int, int]]:
     """Left and top of the windows that a CSV file chooses (name, left, top). Raises OptionError."""
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             return {row["name"]: (int(row["left"]), int(row["top"])) for row in csv.DictReader(stream)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{path} cannot be read: {error}; it must be a CSV file with the columns name, left and top"

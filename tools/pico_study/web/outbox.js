@@ -14,15 +14,26 @@ export class Refused extends Error {
   }
 }
 
+let own = localStorage.getItem(RATER);  // of this tab: in another one somebody else may have begun
+
+/** The secret of the session in this tab, which new tabs go on with. */
 export const rater = {
-  get: () => localStorage.getItem(RATER),
-  set: secret => localStorage.setItem(RATER, secret),
-  forget: () => { localStorage.removeItem(RATER); localStorage.removeItem(QUEUE); },
+  get: () => own,
+  set: secret => { own = secret; localStorage.setItem(RATER, secret); },
+  forget: () => {
+    if (localStorage.getItem(RATER) === own) localStorage.removeItem(RATER);
+    own = null;
+  },
+  /** `onOther()` is told that a session of somebody else was taken up in another tab. */
+  watch: onOther => addEventListener("storage", event => {
+    if (event.key === RATER && own && event.newValue && event.newValue !== own) onOther();
+  }),
 };
 
-/** One call of the server. Throws Refused if it says no, and TypeError if it cannot be reached. */
-export async function call(path, content) {
-  const headers = { "X-Pico-Study": "1", "X-Pico-Rater": rater.get() ?? "" };
+/** One call of the server, as the rater of this tab or of another secret.
+ * Throws Refused if it says no, and TypeError if it cannot be reached. */
+export async function call(path, content, secret = own) {
+  const headers = { "X-Pico-Study": "1", "X-Pico-Rater": secret ?? "" };
   const options = content === undefined ? { headers } : {
     method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(content),
   };
@@ -41,15 +52,26 @@ export function trouble(error) {
 }
 
 export class Outbox {
-  /** `onState(state, trial)` is told what the server says after each answer, `onTrouble(message or null)` how it goes,
-   * and `onLost(error)` that the study does not take an answer for good. */
+  /** `onState(state, trial)` is told what the server says after each answer of this tab's rater, `onLost(error)` that
+   * the study does not take one for good, and `onTrouble(message or null)` how it goes. */
   constructor(onState, onTrouble, onLost) {
     Object.assign(this, { onState, onTrouble, onLost, busy: false, failures: 0, wake: null });
     addEventListener("online", () => this.wake?.());
   }
 
-  waiting() {
+  /** All answers that wait in this browser; each knows whose it is. */
+  all() {
     try { return JSON.parse(localStorage.getItem(QUEUE) ?? "[]"); } catch { return []; }
+  }
+
+  keep(answers) {
+    if (answers.length) localStorage.setItem(QUEUE, JSON.stringify(answers));
+    else localStorage.removeItem(QUEUE);
+  }
+
+  /** Those of the rater of this tab. */
+  waiting() {
+    return this.all().filter(answer => answer.rater === own);
   }
 
   has(token) {
@@ -57,30 +79,31 @@ export class Outbox {
   }
 
   put(answer) {
-    if (!this.has(answer.trial)) localStorage.setItem(QUEUE, JSON.stringify([...this.waiting(), answer]));
+    if (!this.has(answer.trial)) this.keep([...this.all(), { ...answer, rater: own }]);
     return this.send();
   }
 
   remove(token) {
-    localStorage.setItem(QUEUE, JSON.stringify(this.waiting().filter(answer => answer.trial !== token)));
+    this.keep(this.all().filter(answer => answer.trial !== token));
   }
 
-  /** Send all that waits, in order, for as long as it takes. */
+  /** Send all that waits, in order, for as long as it takes, each answer as the rater who gave it. */
   async send() {
     if (this.busy) return;
     this.busy = true;
     try {
-      for (let answer; (answer = this.waiting()[0]);) {
+      for (let answer; (answer = this.all()[0]);) {
+        const { rater: secret, ...content } = answer;
         try {
-          const state = await call("/api/answer", answer);
+          const state = await call("/api/answer", content, secret);
           this.remove(answer.trial);
           this.failures = 0;
           this.onTrouble(null);
-          this.onState(state, answer.trial);
+          if (secret === own) this.onState(state, answer.trial);
         } catch (error) {
           if (error instanceof Refused && error.isFinal) {
             this.remove(answer.trial);
-            await this.onLost(error);
+            if (secret === own) await this.onLost(error);
           } else {
             await this.rest(error);
           }
@@ -93,7 +116,7 @@ export class Outbox {
 
   async rest(error) {
     this.failures += 1;
-    const many = this.waiting().length;
+    const many = this.all().length;
     const kept = many === 1 ? "Your last answer is" : `Your last ${many} answers are`;
     this.onTrouble(`${trouble(error)} ${kept} kept on this device and will be sent.`);
     const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.failures);

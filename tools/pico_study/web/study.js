@@ -11,6 +11,7 @@ const study = { trials: [], done: false, stage: null, about: null, current: null
 
 const outbox = new Outbox(onState, onTrouble, onLost);
 const viewer = new Viewer(onAnswer);
+rater.watch(onOther);
 
 /** Make an element: `make("p", {class: "soft"}, "text", child)`; attributes that are functions are listeners. */
 function make(name, attributes = {}, ...children) {
@@ -49,7 +50,7 @@ async function start() {
   const resumed = new URLSearchParams(location.hash.slice(1)).get("resume");
   history.replaceState(null, "", "/");
   const here = rater.get();
-  if (here) await outbox.send();
+  await outbox.send();
   for (const secret of new Set([resumed, here])) {
     if (secret && await isKnown(secret)) return study.done ? thanks() : welcomeBack();
   }
@@ -59,9 +60,10 @@ async function start() {
 
 /** Whether the server knows a session by this secret, which is then the one of this browser. */
 async function isKnown(secret) {
-  rater.set(secret);
   try {
-    take(await patiently(() => call("/api/state")));
+    const state = await patiently(() => call("/api/state", undefined, secret));
+    rater.set(secret);
+    take(state);
     return true;
   } catch (error) {
     if (!error.isUnknown) throw error;
@@ -87,7 +89,6 @@ async function patiently(attempt) {
 function take(state) {
   study.trials = state.trials.filter(trial => !outbox.has(trial.token) && !study.shown.has(trial.token));
   study.done = state.done;
-  study.over = false;
   study.entrance = state.entrance ?? study.entrance;
   preload();
 }
@@ -102,6 +103,7 @@ function preload() {
 }
 
 function onState(state, answered) {
+  if (study.over) return;
   take(state);
   if (feedback.dataset.trial === answered) explain(state.feedback);
   else if (study.waiting) next();
@@ -112,7 +114,18 @@ function onTrouble(message) {
   banner.textContent = message ?? "";
 }
 
+/** Two people at one browser: this tab shows no more of the first one's trials; its answers are sent as theirs. */
+function onOther() {
+  study.over = true;
+  study.current = null;
+  feedback.close();
+  show(title("Somebody else takes part in another tab"),
+    text("All answers that were given here stay stored. This tab can only go on with the session of the other one."),
+    main("Go on", () => location.reload()));
+}
+
 async function onLost(error) {
+  if (study.over) return;
   try {
     const state = await patiently(() => call("/api/state"));
     study.current = null;  // not before: a comparison may have been drawn meanwhile
@@ -192,10 +205,14 @@ function consent(isLost) {
       return;
     }
     go.disabled = true;
-    const state = await patiently(() => call("/api/begin", { consent: true }));
-    rater.set(state.rater);
-    take(state);
-    next();
+    try {
+      const state = await patiently(() => call("/api/begin", { consent: true }));
+      rater.set(state.rater);
+      take(state);
+      next();
+    } catch (error) {
+      note.textContent = error.message;
+    }
   });
   const note = make("p", { class: "note", role: "alert" });
   const minutes = Math.max(5, Math.round((about.trials * 9 + 150) / 60));
