@@ -69,6 +69,29 @@ def test_original_that_changes_when_it_is_about_to_leave_stays(
     assert (library / "0.png").read_bytes() == drawing(library.parent / "edited.png", 77).read_bytes()
 
 
+@pytest.mark.parametrize("mode", ENDINGS)
+@pytest.mark.parametrize("video", ["IMG_1.MOV", "img_1.mp4"])
+def test_photo_whose_video_arrives_while_it_is_shrunk_stays(
+    video: str, mode: str, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Phones bring the two parts of a Live Photo one after the other."""
+    from pico_library.verifier import Verifier
+
+    check = Verifier.check_against
+    photo = drawing(library / "0.png").rename(library / "IMG_1.JPG")
+
+    def arrive(self: Verifier, target: Path, original: Path, *, keep_extras: bool = False) -> object:
+        (library / video).write_bytes(b"a video")
+        return check(self, target, original, keep_extras=keep_extras)
+
+    monkeypatch.setattr(Verifier, "check_against", arrive)
+    assert main(ask(mode, library)) == 0
+    assert files_below(library) == ["1.png.pico", "IMG_1.JPG", "IMG_1.JPG.pico", video]
+    assert journal_of(photo).original is Original.KEPT
+    assert main([*ask(mode, library), "--keep-extras"]) == 0
+    assert files_below(library) == ["1.png.pico", "IMG_1.JPG.pico", video]
+
+
 @pytest.mark.parametrize("disk", ["the same", "another"])
 def test_original_that_changes_on_its_way_to_the_archive_stays(
     disk: str, library: Path, monkeypatch: pytest.MonkeyPatch

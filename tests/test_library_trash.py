@@ -77,6 +77,15 @@ def test_file_that_appears_in_the_trash_at_the_last_moment_is_not_written_over(
     assert files_below(home / "share" / "Trash" / "info") == ["IMG_0001 1.jpg.trashinfo"]
 
 
+def test_relative_data_folder_is_no_place_for_the_trash(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", "data")
+    (path,) = namesakes(tmp_path / "Photos", 1)
+    assert to_trash(path) == home / ".local" / "share" / "Trash" / "files" / "IMG_0001.jpg"
+
+
 def test_the_trash_is_for_its_owner_only(tmp_path: Path, home: Path) -> None:
     (path,) = namesakes(tmp_path / "Photos", 1)
     to_trash(path)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from library_samples import drawing, journal_of, use_own_folders
-from watching import drop, is_done, order, pico_of, watching
+from library_samples import command, drawing, journal_of, use_own_folders
+from watching import HURRIED, Notes, drop, is_done, order, pico_of, until, watching
 
 from pico_library.records import Outcome
 from pico_library.settings import Mode
+from pico_library.watch.loop import Watcher
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +119,75 @@ def test_output_folder_whose_disk_is_away_is_not_made_anew(folder: Path, tmp_pat
         assert not small.exists()
         small.mkdir(parents=True)
         at_work.until(lambda: (small / "0.png.pico").exists())
+
+
+def limited(watches: int, folder: Path) -> list[str]:
+    """The command that watches a folder where the system watches only so many, in a name space of its own."""
+    limit = "/proc/sys/user/max_inotify_watches"
+    enter = ["unshare", "--user", "--map-root-user", "sh", "-c"]
+    script = f'echo {watches} > {limit} && exec "$@"'
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*enter, script, "sh", "true"], check=False).returncode
+    ):
+        pytest.skip("limits of one's own need a user name space")
+    watch = command(
+        "watch", "--on-battery", "--settle", "0.2s", "--poll-every", "0.3s", "--rescan", "1h", folder
+    )
+    return [*enter, script, "sh", *watch]
+
+
+@pytest.mark.parametrize("made", ["before", "later"])
+def test_folders_beyond_the_limit_of_the_system_are_polled(made: str, folder: Path, tmp_path: Path) -> None:
+    deepest = folder / "a" / "b" / "c"
+    if made == "before":
+        deepest.mkdir(parents=True)
+    log = tmp_path / "log"
+    with log.open("w") as stream, subprocess.Popen(limited(3, folder), stderr=stream) as run:
+        try:
+            until(lambda: "found: 0 photos" in log.read_text() or run.poll() is not None)
+            deepest.mkdir(parents=True, exist_ok=True)
+            until(lambda: "cannot be told of changes" in log.read_text(), log.read_text)
+            photo = drop(deepest, "0.png")
+            until(is_done(photo), log.read_text)
+        finally:
+            run.terminate()
+    assert run.returncode == 0
+
+
+def test_folders_within_the_limit_of_the_system_are_not_polled(folder: Path, tmp_path: Path) -> None:
+    (folder / "a").mkdir()
+    log = tmp_path / "log"
+    with log.open("w") as stream, subprocess.Popen(limited(4, folder), stderr=stream) as run:
+        try:
+            until(lambda: "found: 0 photos" in log.read_text() or run.poll() is not None)
+            until(is_done(drop(folder / "a", "0.png")), log.read_text)
+        finally:
+            run.terminate()
+    assert "cannot be told of changes" not in log.read_text()
+
+
+@pytest.mark.parametrize("gone", ["folder", "archive"])
+@pytest.mark.parametrize("at_first", [False, True])
+def test_once_ends_when_what_it_needs_goes(at_first: bool, gone: str, folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    photo = drawing(folder / "0.png")
+    wanted, notes = order(folder, settings={"mode": Mode.ARCHIVE, "archive": archive}), Notes()
+    watcher = Watcher(wanted, replace(HURRIED, settle=0.3 if at_first else 2.0), notes, once=True)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(watcher.run()), daemon=True)
+
+    def go() -> None:
+        {"folder": folder, "archive": archive}[gone].rename(tmp_path / "away")
+
+    if at_first:
+        go()
+    thread.start()
+    if not at_first:
+        until(lambda: watcher.photos.settling)
+        go()
+    until(lambda: codes, lambda: "\n".join(notes.lines))
+    assert codes == [1]
+    assert notes.said("is not there")
+    assert (photo if gone == "archive" else tmp_path / "away" / "0.png").exists()

@@ -152,8 +152,11 @@ def test_more_folders_than_are_worth_it_become_one_look_over_everything() -> Non
     assert hints.due(1) is None
 
 
-def test_look_into_every_folder_finds_what_a_scan_finds(folder: Path) -> None:
-    for below in ("", "a", "a/b", ".hidden/c", "Skipped/d"):
+def test_look_into_every_folder_finds_what_a_scan_finds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "share"))
+    for below in ("", "a", "a/b", ".hidden/c", "Skipped/d", "share/Trash/files", "$RECYCLE.BIN"):
         (folder / below).mkdir(parents=True, exist_ok=True)
         for name in ("0.jpg", "1.PNG", "2.txt", ".3.jpg", "0.jpg.pico"):
             (folder / below / name).write_bytes(b"x")

@@ -124,6 +124,19 @@ def test_install_writes_below_home_only_and_uninstall_removes_it(
     assert fingerprint(folder) == before
 
 
+def test_installed_service_finds_the_journal_of_this_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PICO_LIBRARY_HOME", "home")
+    monkeypatch.setenv("XDG_DATA_HOME", "data")
+    content = service_for(["x"], "linux").content.decode()
+    assert f'"PICO_LIBRARY_HOME={tmp_path / "home"}"' in content
+    assert "XDG_DATA_HOME" not in content, "relative ones are ignored in either place"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert f"XDG_DATA_HOME={tmp_path / 'data'}" in service_for(["x"], "linux").content.decode()
+
+
 def put_program(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program in place of the system's own, which keeps in `running` the description that it last started."""
     folder.mkdir(exist_ok=True)

@@ -152,6 +152,16 @@ class Journal:
         )
         return next(self._read(query, _stored(target)), None)
 
+    def files_below(self, folder: Path) -> list[str]:
+        """The .pico files and archived originals that runs have put into a folder or those below it."""
+        start = os.path.join(os.fsencode(folder), b"")  # noqa: PTH118 (bytes)
+        query = (
+            "SELECT target FROM photos WHERE outcome = 'saved' AND substr(target, 1, ?1) = ?2 UNION "
+            "SELECT original_at FROM photos WHERE original = 'archived' AND substr(original_at, 1, ?1) = ?2"
+        )
+        with self._explained(), self._lock:
+            return [os.fsdecode(path) for (path,) in self._database.execute(query, (len(start), start))]
+
     def runs(self) -> list[RunSummary]:
         """All runs, the oldest first."""
         with self._explained(), self._lock:

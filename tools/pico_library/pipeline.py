@@ -27,6 +27,7 @@ from pico_library.journal import Journal, JournalError
 from pico_library.memory import Budget, needed
 from pico_library.reasons import Reason, SkipError
 from pico_library.records import Identity, Original, Outcome, Record
+from pico_library.scan import Photo, is_live
 from pico_library.settings import Mode, Settings
 from pico_library.shrinking import (
     adopted,
@@ -45,7 +46,6 @@ from pico_library.shrinking import (
 from pico_library.sidecars import SidecarError, copy_sidecars
 
 if TYPE_CHECKING:
-    from pico_library.scan import Photo
     from pico_library.verifier import Verifier
 
 
@@ -280,7 +280,7 @@ class Pipeline:
             at = originals.free_name(self._settings.archive, path)
         current = record
         try:
-            if not _may_leave(record):
+            if not _may_leave(record, alone=not self._settings.keep_extras):
                 return record, None
             current = record.with_original(Original.LEAVING, at)
             self._journal.record(current)
@@ -309,13 +309,15 @@ def _is_taken(target: Path) -> bool:
     return True
 
 
-def _may_leave(record: Record) -> bool:
-    """Whether the original is still the file that was verified.
+def _may_leave(record: Record, *, alone: bool) -> bool:
+    """Whether the original is still the file that was verified and, if it is to be `alone`, no part of a Live Photo.
 
     Raises OriginalError if the .pico file is not what was verified any more.
     """
     if record.target is None or Identity.of(record.path.lstat()) != record.identity:
         return False
+    if alone and is_live(record.path):
+        return False  # phones bring the video later than the photo
     if originals.digest_of(record.target) != record.target_digest:
         msg = "its .pico file is no longer what was verified, so its original stays; see that the disk is in order"
         raise originals.OriginalError(msg)

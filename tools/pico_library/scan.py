@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
+from pico_library import trash
 from pico_library.given import is_folder
 from pico_library.reasons import Reason
 
@@ -101,7 +102,7 @@ class Found:
 
 
 def scan(roots: Sequence[Path], choice: Choice | None = None) -> Found:
-    """Look through files and folders, in the order of their names; hidden files and folders are passed over.
+    """Look through files and folders, in the order of their names; hidden ones and the Trash are passed over.
 
     The .pico file of `a/b/IMG.jpg` goes beside it or, found under the root `a`, to `output/b/IMG.jpg.pico`.
     A file is found once, however many roots lead to it, and its path is absolute. Links are not followed, but
@@ -156,7 +157,7 @@ def _folders(
     base: str, choice: Choice, only: str | None, found: Found
 ) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
     """Every folder from `base` down, with its entries in the order of their names."""
-    waiting = [base]
+    waiting, home = [base], trash.home_trash()
     while waiting:
         folder = waiting.pop()
         try:
@@ -170,6 +171,7 @@ def _folders(
             continue
         if only is None:
             below = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
+            below = [path for path in below if not trash.is_trash(path, home)]
             waiting += [path for path in reversed(below) if not matches(path, base, choice.exclude)]
         yield folder, entries
 
@@ -228,12 +230,24 @@ def _reason(entry: Entry, names: set[str], lower: set[str], choice: Choice) -> s
         return Reason.NOT_A_FILE
     if is_placeholder(status):
         return Reason.PLACEHOLDER
-    live = extension in _LIVE_EXTENSIONS and any(stem.lower() + video in lower for video in _VIDEO_EXTENSIONS)
-    if live and not choice.keep_extras:
+    if not choice.keep_extras and _is_live(entry.name, lower):
         return Reason.LIVE_PHOTO
     if status.st_nlink > 1 and choice.keep_hard_links:
         return Reason.HARD_LINK
     return None
+
+
+def is_live(path: Path) -> bool:
+    """Whether a photo has a video of the same name beside it by now. Raises OSError."""
+    if path.suffix.lower() not in _LIVE_EXTENSIONS:
+        return False
+    with os.scandir(path.parent) as entries:
+        return _is_live(path.name, {entry.name.lower() for entry in entries})
+
+
+def _is_live(name: str, lower: set[str]) -> bool:
+    stem, dot, extension = name.lower().rpartition(".")
+    return dot + extension in _LIVE_EXTENSIONS and any(stem + video in lower for video in _VIDEO_EXTENSIONS)
 
 
 def is_placeholder(status: os.stat_result) -> bool:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from pico_codec.files import remove_leftovers
 from pico_core.errors import PicoError
-from pico_library import interrupts, places
+from pico_library import destinations, interrupts, places
 from pico_library.journal import Journal
 from pico_library.pipeline import Pipeline, Result
 from pico_library.plan import Plan, finish_interrupted, make_plan
@@ -51,7 +51,10 @@ class Session:
         self._stopping = threading.Event()
 
     def plan(self, roots: Sequence[Path], choice: Choice) -> Plan:
-        """Find out what there is to do, after finishing what a run that was cut off had begun."""
+        """Find out what there is to do, after finishing what a run that was cut off had begun.
+
+        Raises AwayError if there is something, and the disk to which it should go is not there.
+        """
         self._roots = roots
         if not self.settings.dry_run and self.journal.leaving():
             modes = {run.number: run.mode for run in self.journal.runs()}
@@ -60,6 +63,8 @@ class Session:
             roots, choice, self.settings, self.journal, self._look, leave_undone=self.leave_undone
         )
         if not self.settings.dry_run:
+            if plan.photos:
+                destinations.require_there((choice.output, self.settings.archive), self.journal)
             for folder in plan.found.folders:
                 remove_leftovers(folder)
         return plan

@@ -62,6 +62,23 @@ def find_in_trash(path: Path, identity: Identity) -> Path | None:
     return max(found)[1] if found else None
 
 
+def home_trash() -> str:
+    """The Trash in the user's home, links followed, whether it is there or not."""
+    return os.path.realpath(_home_trash())
+
+
+def is_trash(path: str, home: str) -> bool:
+    """Whether a folder, named without links, is a Trash; `home` is what `home_trash` says."""
+    name = os.path.basename(path).lower()  # noqa: PTH119 (for every folder of a library)
+    return path == home or name in (".trash", ".trashes", "$recycle.bin") or name.startswith(".trash-")
+
+
+def is_in_trash(path: Path) -> bool:
+    """Whether a path is a Trash, or lies in one."""
+    real, home = path.resolve(), home_trash()
+    return any(is_trash(str(folder), home) for folder in (real, *real.parents))
+
+
 def _is_freedesktop() -> bool:
     return sys.platform not in ("win32", "darwin")
 
@@ -138,8 +155,8 @@ def _trashes(path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _home_trash() -> Path:
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "Trash"
+    data = Path(os.environ.get("XDG_DATA_HOME") or "")  # a relative one is ignored, as the specification says
+    return (data if data.is_absolute() else Path.home() / ".local" / "share") / "Trash"
 
 
 def _trash_of_disk(top: Path) -> Path:

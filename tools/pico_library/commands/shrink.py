@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pico_library import places
+from pico_library import destinations, places
 from pico_library.arguments import Flag
 from pico_library.cluster.request import DASK, LOCAL, objection
 from pico_library.cluster.urls import location
@@ -103,10 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
                 path, "there is no such file or folder; check the spelling, and that its disk is connected"
             )
             return USAGE
-        if settings.archive is not None and settings.archive.is_relative_to(path.resolve()):
-            complain(
-                settings.archive, f"lies inside {path}, and would be shrunk too; choose a folder outside"
-            )
+        if (refused := destinations.objection(path, settings)) is not None:
+            complain(*refused)
             return USAGE
     choice = choice_of(arguments, settings)
     with _open(arguments, settings) as session:

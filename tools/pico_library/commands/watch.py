@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pico_core.errors import OptionError
+from pico_library import destinations
 from pico_library.arguments import Flag, UsageError, plain_path
 from pico_library.console import FINE, NOTHING, USAGE, agrees, complain, printable
 from pico_library.given import exists, is_folder
@@ -190,8 +191,8 @@ def _objection(arguments: argparse.Namespace, settings: Settings) -> tuple[Path 
             return path, "is not a folder; a single photo is shrunk with: pico-library shrink"
         if not exists(path) and (arguments.once or arguments.install):
             return path, "there is no such folder; check the spelling, and that its disk is connected"
-        if settings.archive is not None and settings.archive.is_relative_to(path.resolve()):
-            return settings.archive, f"lies inside {path}, and would be shrunk too; choose a folder outside"
+        if (refused := destinations.objection(path, settings)) is not None:
+            return refused
     return None
 
 

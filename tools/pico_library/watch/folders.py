@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pico_library import places
+from pico_library import destinations, places
+from pico_library.journal import Journal
 from pico_library.watch.events import EVENTS_WITH_CLOSING, EVENTS_WITHOUT, Hints
+from pico_library.watch.limits import require_room
 
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
@@ -44,6 +47,20 @@ class Disk:
             return None
         self._deepest = mounted
         return str(real), status.st_dev, status.st_ino
+
+
+class Destination(Disk):
+    """A folder to which .pico files or originals go."""
+
+    def why_away(self) -> str | None:
+        """Why nothing may go there now, in words; None if it may. Raises PlaceError, JournalError."""
+        if self.identity() is None:
+            return f"{self.path} is not there; create it, or connect its disk"
+        with Journal(places.journal_file()) as journal:
+            why = destinations.why_away(
+                self.path, journal
+            )  # the disk may have been away from the beginning on
+        return None if why is None else f"{self.path} {why}"
 
 
 class WatchedFolder(Disk):
@@ -123,7 +140,13 @@ class WatchedFolder(Disk):
 
     def _is_observed(self) -> bool:
         observer = self._observer
-        return observer is not None and observer.is_alive() and all(e.is_alive() for e in observer.emitters)
+        if observer is None or not observer.is_alive() or not all(e.is_alive() for e in observer.emitters):
+            return False
+        with contextlib.suppress(OSError):
+            if not self.is_polled:
+                require_room(self.path)
+            return True
+        return False  # of folders that are made from now on, nobody would tell
 
     def _observe(self, real: Path) -> None:
         kind = remote_kind(real)
@@ -132,7 +155,9 @@ class WatchedFolder(Disk):
 
             try:
                 self._start(Observer(timeout=1.0), real)
+                require_room(real)
             except OSError as error:  # the system's limit on watched folders or on observers, mostly
+                self.close()
                 self._tell(
                     self.path,
                     f"cannot be told of changes ({error.strerror or error}; on Linux see fs.inotify in sysctl); "

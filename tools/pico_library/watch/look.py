@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from pico_library import trash
 from pico_library.scan import Choice, Found, Place, matches, sort_in
 
 
 def into(folders: Collection[str]) -> Callable[[Sequence[Path], Choice], Found]:
     """A way to look, as `make_plan` wants it, that finds what `scan` would find in these very folders.
 
-    Folders that `scan` would not come to (hidden, excluded, outside the roots, behind a link), and such as are gone,
-    hold nothing.
+    Folders that `scan` would not come to (hidden, excluded, in the Trash, outside the roots, behind a link), and such
+    as are gone, hold nothing.
     """
 
     def look(roots: Sequence[Path], choice: Choice) -> Found:
@@ -47,9 +48,13 @@ def _is_part(folder: str, base: str, choice: Choice) -> bool:
         return True
     if not folder.startswith(base.rstrip(os.sep) + os.sep) or os.path.realpath(folder) != folder:
         return False
-    place = Path(base)
+    place, home = Path(base), trash.home_trash()
     for part in Path(folder).relative_to(base).parts:
         place /= part
-        if part.startswith(".") or matches(str(place), base, choice.exclude):
+        if (
+            part.startswith(".")
+            or trash.is_trash(str(place), home)
+            or matches(str(place), base, choice.exclude)
+        ):
             return False
     return True

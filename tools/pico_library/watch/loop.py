@@ -31,13 +31,14 @@ from pico_library.scan import Choice, scan
 from pico_library.settings import Settings
 from pico_library.watch import look, power
 from pico_library.watch.events import Hints, LostEvents
-from pico_library.watch.folders import Disk, WatchedFolder
+from pico_library.watch.folders import Destination, WatchedFolder
 from pico_library.watch.photos import Photos
 from pico_library.watch.reporter import Reporter
 from pico_library.watch.tally import Tally
-from pico_library.watch.worker import Answer, Batch, Died, Done, Ended, Worker
+from pico_library.watch.worker import Answer, Batch, Begun, Died, Done, Ended, Worker
 
 _AWAKE = "awake"
+_ON_BATTERY = "on battery"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Watcher:
             for root in order.roots
         ]
         outside = (order.choice.output, order.settings.archive)
-        self._needed = [Disk(path) for path in outside if path is not None]
+        self._needed = [Destination(path) for path in outside if path is not None]
+        self._has_no_folder = False
         self._stopped_by: int | None = None
         self._paused: str | None = None
         self._is_on_battery = False
@@ -145,11 +147,11 @@ class Watcher:
                 self._hints.look_everywhere()
                 self._tally.event(folder.path, "looking once" if self._once else folder.manner)
                 continue
-            self._tally.problem(
-                folder.path, "is not there; waiting until its disk is connected. Nothing is forgotten"
-            )
+            then = "connect its disk, and run again" if self._once else "waiting until its disk is connected"
+            self._tally.problem(folder.path, f"is not there; {then}. Nothing is forgotten")
             if self.photos.at_work is not None:
                 self._worker.stop()
+        self._has_no_folder = not self._roots()
 
     def _look(self, now: float) -> None:
         if now >= self._next_rescan:
@@ -200,8 +202,8 @@ class Watcher:
             return
         pause = self._reason_to_pause(now)
         if pause != self._paused:
-            self._tally.event("paused", pause) if pause else self._tally.event("going on", "after a pause")
             self._paused = pause
+            self._tally.paused(pause, is_problem=pause != _ON_BATTERY, is_the_end=self._once)
         if photos.at_work is not None:
             if pause is not None:
                 self._worker.stop()
@@ -212,15 +214,18 @@ class Watcher:
             self._worker.begin(Batch(self._roots(), order.choice, order.settings, order.jobs, batch))
 
     def _reason_to_pause(self, now: float) -> str | None:
-        for disk in self._needed:
-            if disk.identity() is None:
-                return f"{disk.path} is not there; create it, or connect its disk"
+        try:
+            for destination in self._needed:
+                if (why := destination.why_away()) is not None:
+                    return why
+        except PicoError as error:
+            return str(error)
         if self._order.on_battery or self._once:
             return None
         if now >= self._next_power:
             self._next_power = now + self._rhythm.power
             self._is_on_battery = power.is_on_battery()
-        return "on battery" if self._is_on_battery else None
+        return _ON_BATTERY if self._is_on_battery else None
 
     def _why_waiting(self) -> str:
         if self._paused is not None:
@@ -257,6 +262,8 @@ class Watcher:
         now = time.monotonic()
         if isinstance(message, int):
             self._hear_signal(message)
+        elif isinstance(message, Begun):
+            self.photos.begun.add(message.path)
         elif isinstance(message, Done):
             self._hear_of_photo(message, now)
         elif isinstance(message, Ended):
@@ -307,12 +314,18 @@ class Watcher:
     def _hear_of_death(self, now: float) -> None:
         left = self.photos.end()
         self._worker.close()
-        for number, (path, seen) in enumerate(left.items()):
-            if number < self._order.jobs and self._stopped_by is None:
+        for path, seen in left.items():
+            if path not in self.photos.begun:
+                self.photos.ready.setdefault(path, seen)
+            elif self._stopped_by is None:
                 self.photos.put_off(path, seen, now)
                 self._tally.died(path)
-            else:
-                self.photos.ready.setdefault(path, seen)
+        if not self.photos.begun and self._stopped_by is None:
+            self._not_before = now + self._rhythm.trouble
+            what = "the process that shrinks photos died before it began one, or was ended"
+            self._tell_of_trouble(what, self._rhythm.trouble)
+            if self._once:
+                self.photos.ready.clear()
         for folder in {Path(path).parent for path in left}:
             remove_leftovers(folder)
 
@@ -359,6 +372,8 @@ class Watcher:
         if self.photos.at_work is not None:
             return False
         if self._stopped_by is not None:
+            return True
+        if self._once and (self._has_no_folder or self._paused is not None):
             return True
         return self._once and self.looks > 0 and not self.photos.settling and not self.photos.ready
 

@@ -38,6 +38,7 @@ class Photos:
         self.settling = Settling(settle)
         self.ready: dict[str, Look] = {}
         self.at_work: dict[str, Look] | None = None
+        self.begun: set[str] = set()  # those at work that are not just waiting for their turn
         self._put_off: dict[str, _Late] = {}
         self._retry = retry
 
@@ -62,6 +63,7 @@ class Photos:
     def begin(self) -> Mapping[str, Look]:
         """Put all that are ready to work, and return them."""
         self.at_work, self.ready = self.ready, {}
+        self.begun.clear()
         return dict(self.at_work)
 
     def finish(self, done: Done, now: float) -> None:
@@ -69,6 +71,7 @@ class Photos:
 
         Where the disk was full, all photos wait, and this one no longer than the others.
         """
+        self.begun.discard(done.path)
         seen = (self.at_work or {}).pop(done.path, None)
         if seen is None or done.reason == Reason.CHANGING or done.full is not None:
             return

@@ -83,7 +83,7 @@ class Service:
 def service_for(words: Sequence[str], platform: str = sys.platform) -> Service:
     """The service that runs `pico-library watch` with these arguments. Raises ServiceError."""
     command = [sys.executable, "-m", "pico_library", "watch", *words]
-    environment = {name: os.environ[name] for name in _KEPT if os.environ.get(name)}
+    environment = _environment()
     for text in (*command, *environment.values()):
         if not text.isprintable():
             msg = f"{text!r}: cannot be named in the description of a service; rename it"
@@ -116,6 +116,15 @@ def service_for(words: Sequence[str], platform: str = sys.platform) -> Service:
         )
     msg = f"there is no service for {platform} yet; have its task scheduler run at login: {' '.join(command)}"
     raise ServiceError(msg)
+
+
+def _environment() -> dict[str, str]:
+    """What the service has to know of this shell's variables, whatever folder it starts in."""
+    given = {name: os.environ[name] for name in _KEPT if os.environ.get(name)}
+    if places.VARIABLE in given:
+        given[places.VARIABLE] = os.path.abspath(given[places.VARIABLE])  # noqa: PTH100 (links stay links)
+    # The others are ignored unless they are absolute (XDG Base Directory Specification).
+    return {name: value for name, value in given.items() if Path(value).is_absolute()}
 
 
 def unit(command: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -77,6 +77,15 @@ class Tally:
             "the process that shrinks photos died over this one, or was ended; it is put off for an hour",
         )
 
+    def paused(self, why: str | None, *, is_problem: bool, is_the_end: bool) -> None:
+        """Tell why no photo is begun for now, or none any more; without a reason, that it goes on."""
+        if why is None:
+            self.event("going on", "after a pause")
+        elif is_problem:
+            self.problem("stopping" if is_the_end else "paused", why)
+        else:
+            self.event("paused", why)
+
     def stopping(self) -> None:
         """Tell that the end has been asked for, and has to wait."""
         self.event("stopping", "the photos at work are finished first")

@@ -37,6 +37,13 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A photo is at work from now on."""
+
+    path: str
+
+
+@dataclass(frozen=True)
 class Done:
     """What became of a photo; sizes in bytes. `full` is the place whose disk had no room for it, if that was why."""
 
@@ -64,7 +71,7 @@ class Died:
     process_id: int
 
 
-Answer = Done | Ended | Died
+Answer = Begun | Done | Ended | Died
 
 
 class Worker:

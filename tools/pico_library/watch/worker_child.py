@@ -17,14 +17,18 @@ from typing import IO
 from pico_core.errors import PicoError
 from pico_library import places
 from pico_library.journal import Journal
+from pico_library.pipeline import Pipeline, Result
+from pico_library.plan import Plan
 from pico_library.records import Record
 from pico_library.room import full_place
-from pico_library.scan import Choice, Found
+from pico_library.scan import Choice, Found, Photo
 from pico_library.session import BusyError, Session, alone
 from pico_library.verifier import Verifier
 from pico_library.watch import look
 from pico_library.watch.settle import Look
-from pico_library.watch.worker import Answer, Batch, Done, Ended
+from pico_library.watch.worker import Answer, Batch, Begun, Done, Ended
+
+_one_at_a_time = threading.Lock()  # for answers: photos at work tell of themselves
 
 
 class BatchSession(Session):
@@ -32,15 +36,28 @@ class BatchSession(Session):
 
     leave_undone = True
 
-    def __init__(self, batch: Batch, journal: Journal, verifier: Verifier) -> None:
+    def __init__(
+        self, batch: Batch, journal: Journal, verifier: Verifier, send: Callable[[Answer], None]
+    ) -> None:
         super().__init__(batch.settings, journal, verifier)
         self._batch = batch
+        self._send = send
 
     def _look(self, roots: Sequence[Path], choice: Choice) -> Found:
         photos = self._batch.photos
         found = look.into({os.path.dirname(path) for path in photos})(roots, choice)  # noqa: PTH120
         found.photos = [photo for photo in found.photos if photos.get(photo.key) == Look.of(photo.status)]
         return found
+
+    def _pipeline(self, plan: Plan) -> Pipeline:
+        send = self._send
+
+        class Telling(Pipeline):
+            def process(self, photo: Photo) -> Result:
+                send(Begun(photo.key))
+                return super().process(photo)
+
+        return Telling(self.settings, self.journal, self._verifier, self._begin(plan))
 
 
 class Task:
@@ -65,7 +82,7 @@ class Task:
         with (
             alone(),
             Journal(places.journal_file()) as journal,
-            BatchSession(batch, journal, verifier) as session,
+            BatchSession(batch, journal, verifier, send) as session,
         ):
             plan = session.plan(batch.roots, batch.choice)
             with self._lock:
@@ -85,8 +102,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-    # Whatever a library prints must not end up between the answers.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+    # Whatever a library prints must not end up between the answers. Closing them writes what a watcher that has died
+    # could not be told.
+    with contextlib.suppress(BrokenPipeError), os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         threading.Thread(target=_listen, args=(sys.stdin.buffer, tasks), daemon=True).start()
         with Verifier() as verifier:
@@ -132,7 +150,8 @@ def _done(record: Record, full: str | None) -> Done:
 
 
 def _send(answers: IO[bytes], answer: Answer) -> None:
-    with contextlib.suppress(OSError):  # the watcher has died; the journal knows what was done
+    # If the watcher has died, the journal knows what was done.
+    with _one_at_a_time, contextlib.suppress(OSError):
         pickle.dump(answer, answers)
         answers.flush()
 
