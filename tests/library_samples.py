@@ -112,8 +112,7 @@ def journal_of(path: Path) -> Record:
 
 def newest_of_all(journal: Journal) -> dict[Path, Record]:
     """The newest record of every photo."""
-    newest = {path: journal.newest(path) for path in map(Path, journal.seen())}
-    return {path: record for path, record in newest.items() if record is not None}
+    return {record.path: record for run in journal.runs() for record in journal.photos(run.number)}
 
 
 def nothing_is_lost(originals: Mapping[Path, bytes], *others: Path) -> bool:
