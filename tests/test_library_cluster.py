@@ -182,16 +182,6 @@ def test_object_that_changed_is_noticed_by_its_etag(scheduler: str, bucket: Obje
     assert known()[f"{ROOT}/0.png"].reason == Reason.CHANGED_SINCE
 
 
-def test_changed_sidecar_follows_from_disk_to_disk(scheduler: str, library: Path, tmp_path: Path) -> None:
-    sidecar, out = library / "0.png.xmp", tmp_path / "out"
-    for text, seconds in (("one star", 1_600_000_000), ("five stars", 1_700_000_000)):
-        sidecar.write_text(text)
-        os.utime(sidecar, (seconds, seconds))
-        assert shrink(scheduler, library, "--output", out) == 0
-        assert shrink(scheduler, library, "--output", out) == 3
-        assert (out / "0.png.xmp").read_text() == text
-
-
 def test_trees_are_mirrored_between_disk_and_store(
     scheduler: str, bucket: ObjectStore, library: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from library_samples import drawing, files_below, folder_of_drawings, journal_of
 from watching import is_done, order, watching
 
 from pico_library import places
+from pico_library import trash as trash_module
 from pico_library.cli import main
 from pico_library.destinations import why_away
 from pico_library.journal import Journal
@@ -158,6 +159,13 @@ def test_watcher_does_not_take_photos_out_of_the_trash_again(
         at_work.until(lambda: at_work.watcher.looks > looks)
         assert at_work.is_resting
     assert files_below(library / "data" / "Trash" / "files") == ["0.png", "1.png", "late.png"]
+
+
+def test_folder_that_another_program_calls_trash_is_none(home: Path) -> None:
+    (home / "notes" / ".trash").mkdir(parents=True)
+    assert not trash_module.is_in_trash(home / "notes" / ".trash")
+    assert not trash_module.is_in_trash(home / "notes" / ".trash-old" / "pictures")
+    assert trash_module.is_in_trash(home / ".trash")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -154,6 +154,33 @@ def test_a_pack_that_was_killed_holds_nothing_and_the_same_command_makes_it(
     assert len(Pack(out).photos) == 4
 
 
+def test_a_pack_stopped_while_its_parts_move_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, moved = Path.replace, []
+
+    def stopped(path: Path, target: Path) -> Path:
+        if target.parent == tmp_path / "pack":
+            moved.append(target)
+            if len(moved) == 2:
+                raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pack([folder], tmp_path / "pack", Packing(part_bytes=300_000))
+    assert len(moved) == 2
+    assert not list((tmp_path / "pack").iterdir())
+
+
+def test_outlines_of_an_earlier_pack_are_not_taken_for_those_of_a_new_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    write_outlines(tmp_path, {})
+    with pytest.raises(OptionError, match="text-masks"):
+        pack([folder], tmp_path, Packing())
+
+
 def test_a_pack_that_failed_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptionError, match="none of the folders"):

@@ -309,7 +309,7 @@ def test_overrides_change_single_keys() -> None:
         ("data.reduced_share=7.0", "must be from 0 to 1"),
         ("engine.log_every=0", "must be 1 or more"),
         ("engine.checkpoint_every=0", "must be 1 or more"),
-        ("tiles.share=0.1", "less than a crop"),
+        ("tiles.share=0.1", "less than one crop"),
         ("gan.window=8", "must be 16 or more"),
         ("losses.mse.weight=-1", "losses.mse.weight is -1"),
         ("data.shares=[1.0]", "one entry for each"),

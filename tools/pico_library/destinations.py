@@ -48,15 +48,22 @@ def why_away(folder: Path, journal: Journal) -> str | None:
         return None
     return (
         f"holds none of the {plural(len(known), 'file')} that earlier runs put there; is a disk missing? If not, "
-        "choose another folder, or put any file into this one"
+        "choose another folder, or put a file into this one whose name begins with no dot"
     )
 
 
 def _holds_a_file(folder: Path) -> bool:
     """Whether there is any file, but for hidden ones, which systems leave even in places of disks, or a Trash."""
     home = trash.home_trash()
-    for place, below, names in os.walk(folder):
-        below[:] = [name for name in below if not trash.is_trash(os.path.join(place, name), home)]  # noqa: PTH118
-        if any(not name.startswith(".") for name in names):
-            return True
+    waiting = [os.fspath(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:  # which may be many, and the first can be enough
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting += [] if trash.is_trash(entry.path, home) else [entry.path]
+                    elif not entry.name.startswith("."):
+                        return True
+        except OSError:
+            continue
     return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pico_codec.files import remove_leftovers
-from pico_library import originals, sidecars, trash
+from pico_library import originals, trash
 from pico_library.console import complain
 from pico_library.journal import Journal
 from pico_library.reasons import TRANSIENT
@@ -82,9 +82,7 @@ def _is_done(photo: Photo, record: Seen, settings: Settings, *, leave_undone: bo
     if (record.size, record.mtime_ns) != (status.st_size, status.st_mtime_ns):
         return False
     if record.outcome == Outcome.SAVED:
-        if not photo.target_exists or record.target != photo.key_of_target or settings.mode.lets_go:
-            return False
-        return settings.mode is not Mode.OUTPUT or not sidecars.are_behind(photo)
+        return photo.target_exists and record.target == photo.key_of_target and not settings.mode.lets_go
     if record.outcome == Outcome.SKIPPED:
         return record.reason not in TRANSIENT and record.settings == settings.decisive
     return leave_undone and record.outcome == Outcome.UNDONE

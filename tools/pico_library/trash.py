@@ -10,6 +10,7 @@ import configparser
 import contextlib
 import errno
 import os
+import re
 import stat
 import sys
 import threading
@@ -76,7 +77,14 @@ def is_trash(path: str, home: str) -> bool:
 def is_in_trash(path: Path) -> bool:
     """Whether a path is a Trash, or lies in one."""
     real, home = path.resolve(), home_trash()
-    return any(is_trash(str(folder), home) for folder in (real, *real.parents))
+    return any(_is_used(folder, home) for folder in (real, *real.parents) if is_trash(str(folder), home))
+
+
+def _is_used(folder: Path, home: str) -> bool:
+    """Whether what is called like a Trash is one: `.trash` is, too, what some programs call a folder of their own."""
+    if str(folder) == home or not re.fullmatch(r"\.trash(-\D.*)?", folder.name.lower()):
+        return True
+    return folder.parent == Path.home() or folder.parent.is_mount()
 
 
 def _is_freedesktop() -> bool:

@@ -45,7 +45,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {  # of keys that are plain numbers
     "engine.checkpoint_every": (1, _MORE),
     "engine.log_every": (1, _MORE),
     "evaluation.every": (0, _MORE),
-    "evaluation.levels": (2, _MORE),
+    "evaluation.levels": (1, _MORE),
     "evaluation.limit": (0, _MORE),
     "evaluation.photos": (1, _MORE),
 }
@@ -206,7 +206,7 @@ class Config:
         for name, side in (("data.crop", self.data.crop), ("tiles.window", self.tiles.window)):
             _require(side > 0 and side % 64 == 0, f"{name} is {side}; it must be a multiple of 64")
         tiled = self.tiles.share * self.batch
-        some = f"tiles.share {self.tiles.share} of batch {self.batch} is less than a crop; 0 leaves tiles out"
+        some = f"tiles.share {self.tiles.share} of batch {self.batch} is less than one crop; set it to 0"
         _require(tiled == 0 or tiled >= 1, some)
         _require(self.optimiser.ema < 1, f"optimiser.ema is {self.optimiser.ema}; it must be below 1")
         judged = self.gan.window

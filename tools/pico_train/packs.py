@@ -103,8 +103,7 @@ class Pack:
     def __init__(self, folder: Path):
         self.folder = folder
         if (folder / UNFINISHED).exists():
-            msg = f"{folder} was not finished; remove it and run pico-train pack again"
-            raise PackError(msg)
+            raise PackError(_unfinished(folder))
         parts = sorted(folder.glob(f"*{SUFFIX}"))
         if not parts:
             msg = f"{folder} holds no pack; make one with: pico-train pack FOLDER --out {folder}"
@@ -194,8 +193,10 @@ def pack(sources: Sequence[Path], out: Path, packing: Packing) -> Packed:
 
     Text masks of packs come along. `out` must not hold a pack yet.
     """
-    if is_pack(out):
-        msg = f"{out} already holds a pack; choose another folder, or remove that one first"
+    if is_pack(out) and (out / UNFINISHED).exists():
+        raise OptionError(_unfinished(out))
+    if is_pack(out) or (out / MASKS).exists():
+        msg = f"{out} already holds a pack, or what text-masks found in one; choose another folder, or remove that"
         raise OptionError(msg)
     for source in sources:
         if not source.is_dir():
@@ -224,7 +225,10 @@ def pack(sources: Sequence[Path], out: Path, packing: Packing) -> Packed:
 
 @contextmanager
 def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder whose files move to `out` at the end, or are removed. What a killed process left makes place."""
+    """A folder whose files move to `out` at the end, or are removed.
+
+    What a process left that was killed before it moved them makes place.
+    """
     unfinished = out / UNFINISHED
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -234,9 +238,21 @@ def _all_or_nothing(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(unfinished)
         raise
-    for path in sorted(unfinished.iterdir()):
-        path.replace(out / path.name)
+    names = sorted(path.name for path in unfinished.iterdir())
+    try:
+        for name in names:
+            (unfinished / name).replace(out / name)
+    except BaseException:
+        for name in names:
+            (out / name).unlink(missing_ok=True)
+        shutil.rmtree(unfinished)
+        raise
     unfinished.rmdir()
+
+
+def _unfinished(folder: Path) -> str:
+    parts = f"{folder / UNFINISHED} and {folder}/*{SUFFIX}"
+    return f"the pack in {folder} was not finished; remove {parts}, and run pico-train pack again"
 
 
 def _check_names(items: Iterable[_Item]) -> None:

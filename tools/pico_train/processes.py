@@ -137,7 +137,12 @@ def _signals_passed_to(pids: list[int]) -> Iterator[None]:
 
     # Ctrl-C reaches the whole process group already, but a SIGINT to this process alone does not: workers are asked
     # by SIGTERM, which they take for the same wish.
-    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    # On Windows that would be their end, and Ctrl-C is all there is.
+    wish = signal.SIG_IGN if os.name == "nt" else pass_on
+    previous = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
+        signal.SIGINT: signal.signal(signal.SIGINT, wish),
+    }
     try:
         yield
     finally:

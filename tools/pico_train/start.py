@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +133,12 @@ def starting_weights(start: Start, config: Config, path: Path) -> dict[str, Tens
     target = (config.rate.lambda_low, config.rate.lambda_high)
     known = config.rate.init_lambda
     source = (known[0], known[1]) if len(known) == 2 else start.lambda_range or target
-    if config.rate.train_only and (source != target or start.architecture.levels != architecture.levels):
+    moves = not all(map(partial(math.isclose, rel_tol=1e-6), source, target))
+    if config.rate.train_only and (moves or start.architecture.levels != architecture.levels):
         msg = (
             f"with rate.train_only the level gains stay as they are, and those of {path} were trained for lambda from "
-            f"{source[0]:g} to {source[1]:g} at {start.architecture.levels} levels; add --set "
-            f"rate.lambda_low={source[0]:g} --set rate.lambda_high={source[1]:g}"
+            f"{source[0]!r} to {source[1]!r} at {start.architecture.levels} levels; add --set "
+            f"rate.lambda_low={source[0]!r} --set rate.lambda_high={source[1]!r}"
         )
         raise OptionError(msg)
     return move_levels({name: state[name] for name in wanted}, source, target, architecture.levels)

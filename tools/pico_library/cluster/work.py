@@ -20,7 +20,7 @@ from pico_library import sidecars
 from pico_library.checking import Checked, CheckError, Expected, check_data
 from pico_library.cluster.agreement import ClusterError, Installed, require_same
 from pico_library.cluster.storage import Content, StorageError, same, storage_of
-from pico_library.cluster.urls import is_url, location
+from pico_library.cluster.urls import location
 from pico_library.faults import Step, reach
 from pico_library.memory import needed_by
 from pico_library.reasons import Reason, SkipError
@@ -272,12 +272,9 @@ def _record(task: Task, content: Content, digest: bytes) -> Record:
 
 
 def _bring_sidecars(task: Task) -> None:
-    """Copy what says more about the photo beside its .pico file; an object that is there already stays."""
+    """Copy what says more about the photo beside its .pico file; what lies there under the name already stays."""
     photo = task.photo
     if task.settings.mode is not Mode.OUTPUT or task.settings.dry_run:
-        return
-    if not is_url(photo.folder) and not is_url(photo.target_folder):
-        sidecars.copy_sidecars(photo)
         return
     for name in photo.sidecars:
         source, target = f"{photo.folder}/{name}", f"{photo.target_folder}/{name}"

@@ -69,7 +69,10 @@ def _runs(text: str) -> range:
     """The numbers that `7` or `3-9` stand for."""
     first, hyphen, last = text.partition("-")
     try:
-        return range(int(first), int(last if hyphen else first) + 1)
-    except ValueError as error:
+        runs = range(int(first), int(last if hyphen else first) + 1)
+    except ValueError:
+        runs = range(0)
+    if not runs:
         msg = f"{text!r} is no number of a run, as in 7 or 3-9"
-        raise argparse.ArgumentTypeError(msg) from error
+        raise argparse.ArgumentTypeError(msg)
+    return runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,15 +53,37 @@ class Disk:
 class Destination(Disk):
     """A folder to which .pico files or originals go."""
 
+    _PATIENCE = 60.0  # seconds after which a folder that looks like the place of a disk is looked at anew
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._why: str | None = None
+        self._seen: tuple[object, int | None] | None = None
+        self._again = 0.0
+
     def why_away(self) -> str | None:
         """Why nothing may go there now, in words; None if it may. Raises PlaceError, JournalError."""
-        if self.identity() is None:
+        identity = self.identity()
+        if identity is None:
             return f"{self.path} is not there; create it, or connect its disk"
-        with Journal(places.journal_file()) as journal:
-            why = destinations.why_away(
-                self.path, journal
-            )  # the disk may have been away from the beginning on
-        return None if why is None else f"{self.path} {why}"
+        # What is there may be a lot to look through: not again while nothing has changed.
+        changed = None if self._why is None else _changed(self.path)
+        if self._seen != (identity, changed) or (self._why is not None and time.monotonic() >= self._again):
+            with Journal(places.journal_file()) as journal:
+                why = destinations.why_away(
+                    self.path, journal
+                )  # the disk may have been away from the beginning on
+            self._why = None if why is None else f"{self.path} {why}"
+            self._seen = identity, None if self._why is None else _changed(self.path)
+            self._again = time.monotonic() + self._PATIENCE
+        return self._why
+
+
+def _changed(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 class WatchedFolder(Disk):

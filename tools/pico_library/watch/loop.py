@@ -322,7 +322,7 @@ class Watcher:
                 self._tally.died(path)
         if not self.photos.begun and self._stopped_by is None:
             self._not_before = now + self._rhythm.trouble
-            what = "the process that shrinks photos died before it began one, or was ended"
+            what = "the process that shrinks photos died while it had none at work, or was ended"
             self._tell_of_trouble(what, self._rhythm.trouble)
             if self._once:
                 self.photos.ready.clear()

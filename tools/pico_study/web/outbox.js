@@ -14,7 +14,8 @@ export class Refused extends Error {
   }
 }
 
-let own = localStorage.getItem(RATER);  // of this tab: in another one somebody else may have begun
+let own = null;  // of this tab: in another one somebody else may have begun
+try { own = localStorage.getItem(RATER); } catch { /* blocked: said when somebody begins */ }
 
 /** The secret of the session in this tab, which new tabs go on with. */
 export const rater = {

@@ -208,6 +208,7 @@ function consent(isLost) {
     try {
       const state = await patiently(() => call("/api/begin", { consent: true }));
       rater.set(state.rater);
+      study.over = false;  // as it is where the answers of an earlier session were lost
       take(state);
       next();
     } catch (error) {
