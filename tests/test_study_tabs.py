@@ -59,6 +59,21 @@ def answers(server: Server) -> dict[int, int]:
     return {row["session"]: row["n"] for row in rows}
 
 
+def test_rater_whose_answers_were_deleted_elsewhere_can_begin_anew(context: Any, server: Server) -> None:
+    link = after_checks(server)
+    one = Rater(context, server, link)
+    one.go_on("Comparison 1 of 8")
+    one.page.route("**/api/answer", lambda route: route.abort())
+    one.look_and_answer("Comparison 1 of 8", "a")
+    one.wait("Your last answer is kept")
+    one.page.close()
+    headers = {"X-Pico-Study": "1", "X-Pico-Rater": link.split("=")[1], "Content-Type": "application/json"}
+    assert server.client.post("/api/withdraw", {}, headers).status == 200
+    again = Rater(context, server)
+    again.consent()
+    again.wait("Read the figures")
+
+
 def test_two_people_in_two_tabs_keep_their_answers_apart(context: Any, server: Server) -> None:
     one = Rater(context, server, after_checks(server))
     one.go_on("Comparison 1 of 8")
