@@ -50,7 +50,7 @@ def test_death_of_the_worker_before_it_began_a_photo_is_put_down_to_none(folder:
         at_work.until(lambda: at_work.watcher.worker_id is not None)
         psutil.Process(at_work.watcher.worker_id).kill()
         at_work.until(is_done(photo))
-    assert at_work.notes.said("died before it began one")
+    assert at_work.notes.said("died while it had none at work")
     assert not at_work.notes.said("died over this one")
 
 
