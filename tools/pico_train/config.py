@@ -49,7 +49,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {  # of keys that are plain numbers
     "evaluation.limit": (0, _MORE),
     "evaluation.photos": (1, _MORE),
 }
-LEAST_LPIPS_SIDE = 17  # pixels; the pooling of LPIPS-Squeeze leaves nothing of less
+LEAST_SIDES = {  # in pixels, of crops that the networks among the losses can look at
+    "lpips": 17,  # its pooling leaves nothing of less
+    "resnet": 32,  # two positions of its last stage
+}
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,19 @@ class Term:
 
 
 @dataclass(frozen=True)
-class PosedTerm(Term):
+class SizedTerm(Term):
+    """A term that looks at the crops at several sizes."""
+
+    # factors on the weight: of the crops, of them at half the size, at a quarter ...
+    sizes: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class PosedTerm(SizedTerm):
     """A term that looks at the crops in a pose drawn at random."""
 
     shift: int = 15  # pixels that the part it sees is smaller by, on each side; 0: always all of the crops
     turn: bool = True  # mirror and transpose at random
-    # factors on the weight: of the crops, of them at half the size, at a quarter ...
-    sizes: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,7 @@ class Losses:
 
     mse: Term = Term(1.0, 1.0)  # of 0.001 * 255^2 * MSE, so weight 1 and exponent 1 are lambda * 255^2 * MSE
     lpips: PosedTerm = PosedTerm()
+    resnet: SizedTerm = SizedTerm()  # in the pose of lpips
     ms_ssim: Term = Term()  # of 1 - MS-SSIM
     tiling_artifact: Term = Term()
     grid_artifact: Term = Term()
@@ -213,7 +223,8 @@ class Config:
         _require(judged == 0 or judged >= 16, f"gan.window is {judged}; it must be 16 or more, or 0")
         for name, term in vars(self.losses).items():
             _require(term.weight >= 0, f"losses.{name}.weight is {term.weight}; it must be 0 or more")
-        self._check_lpips()
+        for name in LEAST_SIDES:
+            self._check_sizes(name)
         shares = len(self.data.shares) in (0, len(self.data.packs))
         _require(shares, "data.shares must have one entry for each of data.packs, or none")
         drawn = not self.data.shares or (min(self.data.shares) >= 0 and sum(self.data.shares) > 0)
@@ -233,15 +244,14 @@ class Config:
                 not perceptual, f"phase mse has only the MSE term; {', '.join(perceptual)} need perceptual"
             )
 
-    def _check_lpips(self) -> None:
-        term = self.losses.lpips
-        _require(
-            len(term.sizes) > 0, "losses.lpips.sizes must have a factor for each size, the full one first"
-        )
-        left = (self.data.crop - term.shift) // 2 ** (len(term.sizes) - 1)
-        needed = LEAST_LPIPS_SIDE if term.weight else 0
-        problem = f"losses.lpips.sizes has {len(term.sizes)} sizes, of which the last leaves crops {left} pixels a side"
-        _require(left >= needed, f"{problem}; LPIPS needs {LEAST_LPIPS_SIDE}")
+    def _check_sizes(self, name: str) -> None:
+        term: SizedTerm = getattr(self.losses, name)
+        key = f"losses.{name}.sizes"
+        _require(len(term.sizes) > 0, f"{key} must have a factor for each size, the full one first")
+        left = (self.data.crop - self.losses.lpips.shift) // 2 ** (len(term.sizes) - 1)
+        needed = LEAST_SIDES[name] if term.weight else 0
+        problem = f"{key} has {len(term.sizes)} sizes, of which the last leaves crops {left} pixels a side"
+        _require(left >= needed, f"{problem}; it needs {needed}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a TOML file holds them."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pico_core.tiling import OVERLAP
 
-from .config import LEAST_LPIPS_SIDE, Config, PosedTerm, Term
+from .config import LEAST_SIDES, Config, PosedTerm, Term
 from .discriminator import PATCH, Discriminator, codec_loss
 from .hardware import place, precision_of
 from .losses import (
@@ -29,6 +29,7 @@ from .losses import (
     TextFidelityLoss,
     TilingArtifactLoss,
 )
+from .resnet import ResNetLoss
 from .sampling import Group
 
 REFERENCE_LAMBDA = 0.001
@@ -83,9 +84,11 @@ class Objective:
         self._mse, self._text = MseLoss(), TextFidelityLoss()
         self._tiling, self._grid = TilingArtifactLoss(), GridArtifactLoss()
         self._ms_ssim = MsSsimLoss().to(device)
-        self._lpips: LpipsLoss | None = None
+        self._networks: dict[str, LpipsLoss | ResNetLoss] = {}  # by their name among the losses
         if config.losses.lpips.weight:
-            self._lpips = place(LpipsLoss(), device)
+            self._networks["lpips"] = place(LpipsLoss(), device)
+        if config.losses.resnet.weight:
+            self._networks["resnet"] = place(ResNetLoss(), device)
 
     def relative_lambda(self, level: Tensor) -> Tensor:
         """Level (N,) -> lambda / 0.001, (N,)."""
@@ -148,8 +151,10 @@ class Objective:
         found = []
         if losses.mse.weight:
             found.append(("mse", losses.mse, self._mse(output, reference)))
-        if self._lpips is not None:
-            found += self._lpips_at_sizes(self._lpips, *_posed((output, reference), losses.lpips))
+        if self._networks:
+            posed = _posed((output, reference), losses.lpips)
+            for name in self._networks:
+                found += self._seen_at_sizes(name, *posed)
         if losses.ms_ssim.weight:
             found.append(("ms_ssim", losses.ms_ssim, self._ms_ssim(output, reference)))
         if losses.tiling_artifact.weight:
@@ -162,24 +167,24 @@ class Objective:
             found.append(("text_fidelity", losses.text_fidelity, value))
         return found
 
-    def _lpips_at_sizes(
-        self, lpips: LpipsLoss, output: Tensor, reference: Tensor
+    def _seen_at_sizes(
+        self, network: str, output: Tensor, reference: Tensor
     ) -> list[tuple[str, Term, Tensor]]:
-        """LPIPS of the images and of their reductions: seen from further away, other structures matter.
+        """What a network sees of the images and of their reductions: from further away, other structures matter.
 
         Zero for reductions that are too small for it, as pairs of narrow tiles may become.
         """
-        term, found = self._config.losses.lpips, []
+        term, found = getattr(self._config.losses, network), []
         for halvings, factor in enumerate(term.sizes):
             if halvings:
                 output, reference = (F.avg_pool2d(image, 2) for image in (output, reference))
             if not factor:
                 continue
             value = torch.zeros(len(output), device=self._device)
-            if min(output.shape[2:]) >= LEAST_LPIPS_SIDE:
+            if min(output.shape[2:]) >= LEAST_SIDES[network]:
                 with autocast(self._config, self._device):
-                    value = lpips(output, reference)
-            name = f"lpips_{2**halvings}" if halvings else "lpips"
+                    value = self._networks[network](output, reference)
+            name = f"{network}_{2**halvings}" if halvings else network
             found.append((name, Term(term.weight * factor, term.exponent), value))
         return found
 

@@ -18,6 +18,8 @@ _PANELS = (
     ("lpips", "LPIPS-Squeeze (a loss)"),
     ("lpips_2", "LPIPS-Squeeze at half the size"),
     ("lpips_4", "LPIPS-Squeeze at a quarter of the size"),
+    ("resnet", "ResNetLoss"),
+    ("resnet_2", "ResNetLoss at half the size"),
     ("tiling_artifact", "TilingArtifactLoss"),
     ("grid_artifact", "GridArtifactLoss"),
     ("text_fidelity", "TextFidelityLoss"),
