@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -310,3 +312,19 @@ def test_planning_ten_thousand_known_photos_reads_no_photo(library: Path, tmp_pa
         plan = make_plan([library], Choice(), Settings(), journal)
     assert plan.unchanged == 200
     assert [photo.path.name for photo in plan.photos] == ["0.png", "1.png", "2.png"]
+
+
+def test_row_that_holds_nonsense_is_a_damaged_journal_and_no_traceback(tmp_path: Path) -> None:
+    library = folder_of_drawings(tmp_path / "Photos", 1)
+    assert main(["shrink", str(library)]) == 0
+    with contextlib.closing(sqlite3.connect(places.journal_file())) as database:
+        database.execute("UPDATE photos SET outcome = 'nonsense'")
+        database.commit()
+    with Journal(places.journal_file()) as journal, pytest.raises(JournalError, match="damaged"):
+        journal.photos(1)
+
+
+def test_file_number_of_128_bits_fits_into_the_journal(tmp_path: Path) -> None:
+    values = list(tmp_path.stat())
+    values[1] = (1 << 100) + 5
+    assert Identity.of(os.stat_result(values)).inode == 5

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 from library_samples import drawing, files_below, fingerprint, folder_of_drawings
 from watching import is_done, order, watching
 
+from pico_library import originals
 from pico_library.cli import main
 from pico_library.faults import VARIABLE
 from pico_library.pipeline import Pipeline, Result
@@ -166,3 +167,25 @@ def test_folder_that_a_watcher_cannot_make_is_named(
     assert main(["watch", "--once", str(library), "--output", str(tmp_path / "small")]) == 2
     said = f"{tmp_path / 'small'}: cannot be made (Permission denied); choose another folder with --output"
     assert capsys.readouterr() == ("", f"pico-library: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        (PureWindowsPath(r"C:\Photos\1.jpg"), ["C", "Photos", "1.jpg"]),
+        (PureWindowsPath(r"\\nas\photos\2024\1.jpg"), ["nas", "photos", "2024", "1.jpg"]),
+        (PureWindowsPath("\\\\?\\C:\\Photos\\1.jpg"), ["C", "Photos", "1.jpg"]),
+        (PurePosixPath("/home/me/1.jpg"), ["home", "me", "1.jpg"]),
+    ],
+)
+def test_what_goes_to_an_archive_stays_below_it_on_every_system(path: PurePath, parts: list[str]) -> None:
+    assert originals.below(path) == parts
+    assert type(path)("archive").joinpath(*originals.below(path)).parts[0] == "archive"
+
+
+def test_folder_on_a_drive_that_is_away_is_an_error_and_no_endless_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_dir", lambda _: False)  # as nothing is on a drive of Windows that is away
+    with pytest.raises(FileNotFoundError):
+        originals.make_folder(tmp_path / "archive")

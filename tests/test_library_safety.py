@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from library_samples import (
     pico_library,
 )
 
+from pico_library import pipeline
 from pico_library.cli import main
 from pico_library.faults import VARIABLE, Step
 from pico_library.records import Original
@@ -292,3 +294,32 @@ def test_interrupted_run_tells_of_the_photo_that_was_at_work(library: Path) -> N
     assert all(f"{name} " in output for name in gone), output
     assert f"{len(gone)} original" in output, output
     assert "Every original is as it was" not in output
+
+
+def test_python_files_of_the_folder_that_is_current_are_not_run(library: Path) -> None:
+    (library / "calendar.py").write_text("raise SystemExit('not to be run')")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pico_library", "shrink", "."],
+        cwd=library,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_photo_that_was_edited_under_its_old_size_and_time_is_not_removed(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photo, *_) = sorted(library.glob("*.png"))
+    status = photo.stat()
+    edited = photo.read_bytes()[:-1] + b"!"
+
+    def edit(step: Step) -> None:
+        if step is Step.RECORDED and photo.exists():
+            photo.write_bytes(edited)
+            os.utime(photo, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    monkeypatch.setattr(pipeline, "reach", edit)
+    assert main(["shrink", str(photo), "--delete-originals", "--yes"]) == 1
+    assert photo.read_bytes() == edited

@@ -361,3 +361,27 @@ def test_runs_that_there_are_not_are_named(
 def test_numbers_of_runs_that_are_none_are_refused(runs: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["undo", runs]) == 2
     assert "as in 7 or 3-9" in capsys.readouterr().err
+
+
+def test_undo_puts_nothing_where_a_disk_is_only_mounted(library: Path, tmp_path: Path) -> None:
+    before = fingerprint(library)
+    assert main(archive(library)) == 0
+    library.rename(tmp_path / "disk")
+    library.mkdir()  # what is left of the place when the disk is away
+    assert main(["undo", "1"]) == 1
+    library.rmdir()  # which it could not if anything lay there
+    (tmp_path / "disk").rename(library)
+    assert main(["undo", "1"]) == 0
+    assert fingerprint(library) == before
+
+
+def test_undo_in_a_folder_that_was_renamed_says_so_and_leaves_the_originals_where_they_are(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(archive(library)) == 0
+    library.rename(tmp_path / "Pictures")
+    assert main(["undo", "1"]) == 1
+    assert "was it renamed" in capsys.readouterr().err
+    assert not library.exists()
+    (tmp_path / "Pictures").rename(library)
+    assert main(["undo", "1"]) == 0

@@ -10,7 +10,6 @@ import importlib
 import io
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -60,7 +59,9 @@ def main() -> int:
 
 
 def peak_bytes() -> int:
-    """Most memory that this process has held so far."""
+    """Most memory that this process has held so far. On Linux and macOS only."""
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -217,7 +217,11 @@ class Journal:
     def _read(self, query: str, *values: object) -> Iterator[Record]:
         with self._explained(), self._lock:
             rows = self._database.execute(query, values).fetchall()
-        return map(_record, rows)
+        try:
+            return iter([_record(row) for row in rows])
+        except (ValueError, TypeError) as error:
+            msg = f"{self._file}: the journal is damaged; move it away, and run again: .pico files that exist are found"
+            raise JournalError(msg) from error
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

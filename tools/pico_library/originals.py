@@ -9,13 +9,15 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
+import sys
 import threading
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from pico_codec.files import partial_file, sync_folder
+from pico_codec.files import PartialFile, partial_file, sync_folder
 from pico_core.errors import PicoError
 from pico_library.faults import Step, reach
 from pico_library.records import Identity, Original
@@ -108,9 +110,14 @@ def is_in_place(path: Path, digest: bytes | None) -> bool:
     return digest_of(path) == digest
 
 
+def below(path: PurePath) -> list[str]:
+    r"""The parts of an absolute path that make a relative one: `C:` gives `C`, and `\\nas\photos` two folders."""
+    return [part for part in re.split(r"[\\/:?]+", path.drive) if part] + list(path.parts[1:])
+
+
 def free_name(archive: Path, path: Path) -> Path:
     """Where a file goes in an archive: its absolute path below it, with a number if that name is taken."""
-    wanted = archive.joinpath(path.drive.replace(":", ""), *path.parts[1:])
+    wanted = archive.joinpath(*below(path))
     number = 1
     candidate = wanted
     while os.path.lexists(candidate):
@@ -145,20 +152,22 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def give_name(partial: Path, target: Path) -> None:
+def give_name(partial: PartialFile, target: Path) -> None:
     """Give a finished file its name without ever replacing another, and bring both to the disk.
 
     Raises FileExistsError. The old name may remain; its owner removes it.
     """
     try:
-        os.link(partial, target)
+        os.link(partial.path, target)
     except FileExistsError:
         raise
     except OSError:  # FAT and some network disks know no hard links
         with _naming:  # another photo at work may want the same name where case does not count
             if os.path.lexists(target):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-            partial.replace(target)
+            if sys.platform == "win32":
+                partial.stream.close()  # Windows renames no open file
+            partial.path.replace(target)
     sync_folder(target.parent)
 
 
@@ -169,6 +178,10 @@ def make_folder(folder: Path, source: Path | None = None) -> None:
     """
     missing = []
     while not folder.is_dir():
+        if folder.parent == folder:
+            raise FileNotFoundError(
+                errno.ENOENT, os.strerror(errno.ENOENT), str(folder)
+            )  # a drive that is away
         source = source if source is not None and source.name == folder.name else None
         missing.append((folder, source))
         folder, source = folder.parent, None if source is None else source.parent
@@ -281,4 +294,4 @@ def _copy_over(source: Path, target: Path) -> None:
             take_over(source, partial.path, status)
         if digest_of(partial.path) != digest_of(source):
             raise OSError(errno.EIO, "the copy differs")
-        give_name(partial.path, target)
+        give_name(partial, target)

@@ -170,8 +170,25 @@ class Pipeline:
         if earlier is None or earlier.digest != job.digest or earlier.after is None or not self._is_ours(job):
             return None
         record = known_again(earlier, Identity.of(job.status), self._settings, self._run)
+        self._check_again(job)
         self._take_over_anew(job)
         return record
+
+    def _check_again(self, job: _Job) -> None:
+        """Have a .pico file that is soon to be all there is read once more: the weights it needs may be gone since.
+
+        Raises UnknownModelError if they are, CheckError.
+        """
+        if not self._settings.mode.lets_go or self._settings.dry_run:
+            return
+        try:
+            self._check(job, job.photo.target)
+        except CheckError:
+            if self._settings.keep_extras:
+                raise
+            self._verifier.check_against(
+                job.photo.target, job.photo.path, keep_extras=True
+            )  # made so, earlier
 
     def _is_ours(self, job: _Job) -> bool:
         """Whether the target holds, byte for byte, what a run of ours had written there."""
@@ -224,7 +241,7 @@ class Pipeline:
             if Identity.of(job.photo.path.lstat()) != Identity.of(job.status):
                 raise SkipError(Reason.CHANGING)
             try:
-                originals.give_name(partial.path, target)
+                originals.give_name(partial, target)
             except FileExistsError as error:
                 raise SkipError(Reason.NAME_TAKEN) from error
         reach(Step.PUBLISHED)
@@ -329,6 +346,9 @@ def _moved(path: Path, record: Record, mode: Mode) -> Record:
         return record.with_original(Original.TRASHED, trash.to_trash(path))
     if mode is Mode.ARCHIVE and record.original_at is not None:
         return record.with_original(Original.ARCHIVED, originals.to_archive(path, record.original_at))
+    if originals.digest_of(path) != record.digest:  # edited meanwhile, by something that keeps size and time
+        msg = "changed while it was about to be removed, and stays; close what edits it, and run again"
+        raise originals.OriginalError(msg)
     originals.delete(path)
     return record.with_original(Original.DELETED)
 

@@ -29,6 +29,9 @@ class Original(StrEnum):
     DELETED = "deleted"
 
 
+_INODE_BITS = (1 << 64) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """By what a file is known to be the same, unchanged one. Disks that come and go may change device and inode."""
@@ -41,7 +44,8 @@ class Identity:
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
         """The identity of the file with this status."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        inode = status.st_ino & _INODE_BITS  # of ReFS it may have 128 bits, more than a database holds
+        return cls(status.st_dev, inode, status.st_size, status.st_mtime_ns)
 
     def same_content(self, other: Identity) -> bool:
         """Whether size and modification time agree."""

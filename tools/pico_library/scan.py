@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -200,7 +201,7 @@ def sort_in(found: Found, seen: set[str], folder: Path, entries: Sequence[Entry]
                         str(folder),
                         entry.name,
                         str(target_folder),
-                        entry.stat(follow_symlinks=False),
+                        _status(entry),
                         entry.name + PICO_EXTENSION in taken,
                         _sidecars(entry.name, lower, names),
                     )
@@ -225,7 +226,7 @@ def _reason(entry: Entry, names: set[str], lower: set[str], choice: Choice) -> s
         return ""
     if extension not in PHOTO_EXTENSIONS:
         return Reason.NOT_A_PHOTO
-    status = entry.stat(follow_symlinks=False)
+    status = _status(entry)
     if not stat.S_ISREG(status.st_mode):
         return Reason.NOT_A_FILE
     if is_placeholder(status):
@@ -235,6 +236,13 @@ def _reason(entry: Entry, names: set[str], lower: set[str], choice: Choice) -> s
     if status.st_nlink > 1 and choice.keep_hard_links:
         return Reason.HARD_LINK
     return None
+
+
+def _status(entry: Entry) -> os.stat_result:
+    """What `os.lstat` says of a file. Raises OSError."""
+    if sys.platform == "win32" and isinstance(entry, os.DirEntry):
+        return os.lstat(entry.path)  # the entries of a folder know no inode there, and no number of links
+    return entry.stat(follow_symlinks=False)
 
 
 def is_live(path: Path) -> bool:

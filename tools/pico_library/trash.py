@@ -142,11 +142,15 @@ def _is_reserved(note: Path, path: Path, top: Path | None) -> bool:
         descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return False
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        moment = datetime.now().strftime("%Y-%m-%dT%H:%M:%S")
-        stream.write(f"[Trash Info]\nPath={quote(os.fsencode(place))}\nDeletionDate={moment}\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    moment = datetime.now().strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(f"[Trash Info]\nPath={quote(os.fsencode(place))}\nDeletionDate={moment}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        note.unlink(missing_ok=True)  # or every try would leave an empty one on a disk that is full
+        raise
     sync_folder(note.parent)
     return True
 

@@ -116,11 +116,32 @@ def _obstacle(journal: Journal, record: Record) -> str | None:
     if originals.digest_of(where) != record.digest:
         return f"{where} is not the file that it was; look at it yourself"
     if not os.path.lexists(record.path):
-        return None
+        return _why_no_place(record)
     in_place = originals.is_in_place(record.path, record.digest)
     if record.path.is_symlink() or (in_place and not originals.stands_alone(record.path, where)):
         return f"its name, or a folder of it, only leads to another place; remove that link (its original is {where})"
     return None if in_place else "another file has taken its name; move that one away"
+
+
+def _why_no_place(record: Record) -> str | None:
+    """Why an original must not go back yet; None if it may.
+
+    Where a disk is away, its photos' folder is missing or, if it is the disk's own, empty. What went there would be
+    hidden as soon as the disk is back, and a folder that was renamed would be left with .pico files only.
+    """
+    folder = record.path.parent
+    if not folder.is_dir():
+        return (
+            f"its folder {folder} is not there; is its disk connected, or was it renamed? "
+            "If it was removed, make it again, and run undo again"
+        )
+    beside = record.target is not None and record.target.parent == folder
+    if beside and not any(folder.iterdir()):
+        return (
+            f"its folder {folder} is empty, also of its .pico file; is its disk connected? "
+            "If it is, put any file there, and run undo again"
+        )
+    return None
 
 
 def _why_not_found(where: Path | None) -> str:

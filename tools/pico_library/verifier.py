@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pico_core.errors import PicoError
+from pico_core.errors import PicoError, UnknownModelError
 from pico_library.checking import Checked, CheckError
 from pico_library.likeness import Likeness
 
@@ -35,7 +35,10 @@ class Verifier:
         self._process: subprocess.Popen[str] | None = None
 
     def check_whole(self, target: Path) -> Checked:
-        """Check a .pico file by itself. Raises CheckError with what is wrong, VerifierError, OSError."""
+        """Check a .pico file by itself.
+
+        Raises CheckError with what is wrong, UnknownModelError if its weights are missing, VerifierError, OSError.
+        """
         return self._ask(target, None, keep_extras=False)
 
     def check_against(self, target: Path, original: Path, *, keep_extras: bool = False) -> Checked:
@@ -73,7 +76,7 @@ class Verifier:
             msg = "the process that checks .pico files died over this one twice; see that there is enough memory"
             raise VerifierError(msg)
         if "error" in reply:
-            raise CheckError(reply["error"])
+            raise (UnknownModelError if reply["kind"] == "weights" else CheckError)(reply["error"])
         return _checked(reply)
 
     def _exchange(self, question: dict[str, Any], seconds: float) -> dict[str, Any] | None:
@@ -101,7 +104,8 @@ class Verifier:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pico_library.verifier_child"],
+                # -P: the folder that happens to be current may hold a calendar.py
+                [sys.executable, "-P", "-m", "pico_library.verifier_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -17,6 +17,7 @@ import numpy as np
 
 from pico_codec.cli import explain
 from pico_core import decode, encode
+from pico_core.errors import UnknownModelError
 from pico_library.checking import Checked, CheckError, check_against, check_whole
 from pico_library.likeness import CROP, compare
 
@@ -60,6 +61,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         return _said(check_against(target, Path(question["original"]), keep_extras=question["keep_extras"]))
     except Exception as error:  # one photo's trouble must not end the verifier
         kind = "check" if isinstance(error, CheckError) else "other"
+        kind = "weights" if isinstance(error, UnknownModelError) else kind
         return {"error": explain(error), "kind": kind}
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pico_codec.cli import explain
+from pico_core.errors import UnknownModelError
 from pico_library import sidecars
 from pico_library.checking import Checked, CheckError, Expected, check_data
 from pico_library.cluster.agreement import ClusterError, Installed, require_same
@@ -212,7 +213,7 @@ def _judge(task: Task, published: Published) -> Report:
     try:
         data = _read_published(task, published)
         checked = check_data(data, expected)
-    except StorageError:
+    except (StorageError, UnknownModelError):
         raise
     except Exception as error:  # whatever it is, it is no .pico file of this photo
         if adopting:

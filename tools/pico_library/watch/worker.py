@@ -117,7 +117,12 @@ class Worker:
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pico_library.watch.worker_child"],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pico_library.watch.worker_child",
+            ],  # -P: import nothing from this folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0 if sys.platform != "win32" else None,  # Ctrl-C is the watcher's to hear
