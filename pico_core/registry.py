@@ -140,7 +140,7 @@ def _find(wanted: bytes) -> Path:
     searched = ", ".join(str(folder) for folder in folders())
     msg = (
         f"the file was made with weights {wanted.hex()}, which are not installed (searched: {searched}); "
-        "upgrade pillow-pico, or set PICO_WEIGHTS to a folder that holds them"
+        "install the version of pillow-pico that wrote it, or set PICO_WEIGHTS to a folder that holds them"
     )
     raise UnknownModelError(msg)
 

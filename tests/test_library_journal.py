@@ -53,6 +53,7 @@ def library(tmp_path: Path) -> Path:
 
 
 numbers = st.integers(0, 2**63 - 1)
+sizes = st.integers(0, 2**59)  # whose sums SQLite holds
 paths = st.binary(min_size=1, max_size=20).map(lambda b: Path("/", os.fsdecode(b.replace(b"\0", b"."))))
 records = st.builds(
     Record,
@@ -62,8 +63,8 @@ records = st.builds(
     reason=st.none() | st.sampled_from([str(reason) for reason in Reason]),
     settings=st.text(max_size=9),
     digest=st.none() | st.binary(min_size=32, max_size=32),
-    before=st.none() | numbers,
-    after=st.none() | numbers,
+    before=st.none() | sizes,
+    after=st.none() | sizes,
     quality=st.none() | st.integers(0, 100),
     score=st.none() | st.floats(0, 1),
     similarity=st.none() | st.floats(0, 1),

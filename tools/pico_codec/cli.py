@@ -49,7 +49,7 @@ def explain(error: BaseException) -> str:
     hints: dict[type[BaseException], str] = {
         NotPicoError: "only .pico files can be read here",
         TruncatedError: "fetch the file again from where it came",
-        UnknownModelError: "upgrade pillow-pico",
+        UnknownModelError: "install the version of pillow-pico that wrote it",
         OptionError: "choose another value",
     }
     for kind, hint in hints.items():

@@ -16,7 +16,7 @@ from typing import Any
 from pico_core.errors import PicoError
 
 _NOT_SETTINGS = frozenset({"help", "paths", "run", "dry_run", "yes", "delete_originals", "number"})
-_NOT_SETTINGS |= {"once", "install", "uninstall", "start"}
+_NOT_SETTINGS |= {"once", "runs", "install", "uninstall", "start"}
 
 
 class ConfigError(PicoError):

@@ -42,7 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     commented = [
         line if line.startswith("[") or not line else f"# {line.removeprefix('# ')}" for line in lines
     ]
-    text = "# Settings of pico-library. Remove the # of a line to change it.\n" + "\n".join(commented) + "\n"
+    text = (
+        "# Settings of pico-library. Remove the # of a line to change it. What is not set is written KEY = VALUE.\n"
+        + "\n".join(commented)
+        + "\n"
+    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, text.encode(), overwrite=False)

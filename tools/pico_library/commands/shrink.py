@@ -285,7 +285,7 @@ def _print_nothing_to_do(plan: Plan) -> None:
     if plan.absent:
         print(
             f"Nothing found, but the journal knows {plural(sum(plan.absent.values()), 'photo')} here: "
-            "is a disk missing? Nothing was forgotten."
+            "is a disk missing? Or do --include and --exclude leave none? Nothing was forgotten."
         )
     elif plan.unchanged:
         print(f"Nothing to do: {plural(plan.unchanged, 'photo')}, all as an earlier run left them.")
