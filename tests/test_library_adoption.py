@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 
 from pico_codec import origin
 from pico_codec.convert import decode_file
+from pico_codec.files import partial_file
 from pico_codec.source import read_source
 from pico_core import PicoFile, encode
 from pico_library import originals
@@ -218,12 +219,13 @@ def test_disk_without_hard_links_gives_a_name_to_one_of_two_photos(
     refused = []
 
     def publish(content: bytes) -> None:
-        partial = library / f"{content.decode()}.part"
-        partial.write_bytes(content)
-        try:
-            originals.give_name(partial, library / "IMG.jpg.pico")
-        except FileExistsError:
-            refused.append(content)
+        with partial_file(library) as partial:
+            partial.stream.write(content)
+            partial.sync()
+            try:
+                originals.give_name(partial, library / "IMG.jpg.pico")
+            except FileExistsError:
+                refused.append(content)
 
     threads = [threading.Thread(target=publish, args=(content,)) for content in (b"one", b"two")]
     for thread in threads:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from library_samples import command, fingerprint, folder_of_drawings
 
+from pico_codec.files import PartialFile
 from pico_library import originals, walk
 from pico_library.checking import Checked, check_whole
 from pico_library.cli import main
@@ -103,7 +104,7 @@ def test_interrupted_restore_leaves_whole_files_only_and_says_how_many(
 ) -> None:
     assert main(["shrink", str(library)]) == 0
 
-    def named(partial: Path, target: Path) -> None:
+    def named(partial: PartialFile, target: Path) -> None:
         if target.name == "1.png":
             for _time in range(times):
                 press_ctrl_c()
