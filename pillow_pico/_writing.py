@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
+from PIL.ExifTags import IFD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,7 +172,7 @@ def _exif(im: Image.Image, options: dict[str, Any]) -> bytes | None:
     if empty and not _is_own(exif, im):
         return None
     original = _item(im, {}, "exif")
-    if original and edited == _rewritten(original):
+    if original and edited in _rewritten(im):
         # Pillow's rewriting loses thumbnails and moves maker notes, so an unedited block travels as it came.
         return original
     return None if empty else edited
@@ -184,11 +186,19 @@ def _is_own(exif: Image.Exif, im: Image.Image) -> bool:
         return False
 
 
-def _rewritten(original: bytes) -> bytes | None:
-    """What Pillow makes of an EXIF block; None if it cannot read it."""
-    exif = Image.Exif()
-    try:
-        exif.load(original)
-        return exif.tobytes()
-    except _UNREADABLE_EXIF:
-        return None
+def _rewritten(im: Image.Image) -> Iterator[bytes]:
+    """What Pillow may make of the EXIF block that an image was opened with, nothing edited.
+
+    `getexif` takes over an orientation that only the XMP packet has, and a look at a part that the block lacks makes
+    Pillow write that part, empty.
+    """
+    for looks in ((), (IFD.GPSInfo,), (IFD.Exif,), (IFD.Exif, IFD.GPSInfo)):
+        fresh = Image.new("1", (1, 1))
+        fresh.info = dict(im.info)
+        try:
+            exif = fresh.getexif()
+            for part in looks:
+                exif.get_ifd(part)
+            yield exif.tobytes()
+        except _UNREADABLE_EXIF:
+            return

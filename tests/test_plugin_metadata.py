@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
+from PIL.ExifTags import IFD
 from plugin_samples import (
     CMYK_PROFILE,
     RGB_PROFILE,
@@ -78,6 +79,25 @@ def test_unedited_exif_object_is_not_rewritten() -> None:
     im.info["exif"] = camera_exif()
     assert im.getexif().tobytes() != camera_exif()
     assert reopened(im, exif=im.getexif()).info["exif"] == camera_exif()
+
+
+@pytest.mark.parametrize("parts", [(IFD.GPSInfo,), (IFD.Exif,), (IFD.GPSInfo, IFD.Exif)])
+def test_exif_object_that_was_only_looked_at_is_not_rewritten(parts: tuple[int, ...]) -> None:
+    im = random_picture()
+    im.info["exif"] = camera_exif()
+    tags = im.getexif()
+    for part in parts:
+        tags.get_ifd(part)
+    assert reopened(im, exif=tags).info["exif"] == camera_exif()
+
+
+def test_exif_object_with_the_orientation_that_only_xmp_has_is_not_rewritten() -> None:
+    im = random_picture()
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d tiff:Orientation="6"/></x:xmpmeta>'
+    without = camera_exif().replace(b"\x12\x01", b"\x00\x01", 1)  # a width where the orientation was
+    im.info.update(exif=without, xmp=xmp)
+    assert im.getexif()[0x0112] == 6
+    assert reopened(im, exif=im.getexif()).info["exif"] == without
 
 
 def test_edited_exif_object_is_written() -> None:
