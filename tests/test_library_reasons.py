@@ -136,6 +136,17 @@ def test_kept_extras_come_back_byte_for_byte(library: Path, scene: Image.Image) 
             assert second_picture(restored) == second_picture(content), "the index points at it"
 
 
+def test_original_goes_in_a_later_run_that_does_not_say_again_to_keep_extras(
+    library: Path, scene: Image.Image
+) -> None:
+    for name, (content, _) in more_than_a_photo(scene).items():
+        (library / name).write_bytes(content)
+    assert main(["shrink", str(library), "--keep-extras", "--min-saving", "0"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--min-saving", "0"]) == 0
+    assert not list(library.glob("*.jpg"))
+    assert main(["verify", str(library)]) == 0
+
+
 def test_photo_of_a_live_photo_is_shrunk_with_kept_extras_and_its_video_stays(
     library: Path, scene: Image.Image
 ) -> None:

@@ -186,9 +186,7 @@ class Pipeline:
         except CheckError:
             if self._settings.keep_extras:
                 raise
-            self._verifier.check_against(
-                job.photo.target, job.photo.path, keep_extras=True
-            )  # made so, earlier
+            self._check(job, job.photo.target, keep_extras=True)  # made so by an earlier run
 
     def _is_ours(self, job: _Job) -> bool:
         """Whether the target holds, byte for byte, what a run of ours had written there."""
@@ -265,8 +263,9 @@ class Pipeline:
         reach(Step.VERIFIED)
         return checked
 
-    def _check(self, job: _Job, target: Path) -> Checked:
-        checked = self._verifier.check_against(target, job.photo.path, keep_extras=self._settings.keep_extras)
+    def _check(self, job: _Job, target: Path, *, keep_extras: bool = False) -> Checked:
+        extras = keep_extras or self._settings.keep_extras
+        checked = self._verifier.check_against(target, job.photo.path, keep_extras=extras)
         if checked.original_digest != job.digest:
             raise SkipError(Reason.CHANGING)
         return checked

@@ -43,7 +43,7 @@ class ResNetLoss(nn.Module):
     Source: the distance is LPIPS without learned heads (Zhang et al., 2018, "baseline"); the network is Yahoo's
     open_nsfw, whose licence lets it be passed on (`weights/LICENSE-open-nsfw`). What it was trained to recognise does
     not matter here. LPIPS-Squeeze sees through filters of 3 x 3 pixels, and a codec that is trained with it alone
-    learns what those overlook; this network begins with 7 x 7.
+    may learn what those overlook; this network begins with 7 x 7.
     """
 
     def __init__(self) -> None:

@@ -117,12 +117,8 @@ class Worker:
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "pico_library.watch.worker_child",
-            ],  # -P: import nothing from this folder
+            # -P: the folder that happens to be current may hold a calendar.py
+            [sys.executable, "-P", "-m", "pico_library.watch.worker_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0 if sys.platform != "win32" else None,  # Ctrl-C is the watcher's to hear
