@@ -152,6 +152,31 @@ def test_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["decode", "{pico}", "b.png", "--region", "0,0,41,30"],
+            "leaves the picture of 40x30 pixels; choose",
+        ),
+        (["encode", "{pico}", "b.pico", "--level", "80"], "level"),
+    ],
+)
+def test_option_that_does_not_fit_the_picture_or_the_weights_is_exit_code_2(
+    arguments: list[str],
+    message: str,
+    small_pico: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main([argument.format(pico=small_pico) for argument in arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (["encode", "missing.jpg", "b.pico"], "missing.jpg: no such file or directory"),
         (["encode", "small.pico", "b.png"], "b.png: is not named *.pico; call the output so"),
         (["encode", "small.pico", "nowhere/b.pico"], "there is no folder nowhere; create it first"),
@@ -166,10 +191,6 @@ def test_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
         ),
         (["decode", "small.pico", "b.doc"], "b.doc: .doc is not an output format; .png always works"),
         (["decode", "small.pico", "b.pico"], ".png always works"),
-        (
-            ["decode", "small.pico", "b.png", "--region", "0,0,41,30"],
-            "leaves the picture of 40x30 pixels; choose",
-        ),
         (["decode", "cut.pico", "b.png"], "cut.pico: "),
         (["verify", "folder"], "folder: is a directory"),
     ],

@@ -102,6 +102,27 @@ def test_report_in_every_form_tells_the_same(library: Path, capsys: pytest.Captu
     assert main(["report", "7"]) == 2
 
 
+def test_shrink_for_programs_names_every_file_also_those_it_left_alone(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (library / "notes.txt").write_text("x")
+    (library / "bad.png").write_bytes((library / "0.png").read_bytes()[:900])
+    assert main(["shrink", str(library), "--dry-run", "--csv"]) == 1
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {Path(row["path"]).name: row["outcome"] for row in rows} == {
+        "0.png": "saved",
+        "1.png": "saved",
+        "bad.png": "failed",
+        "notes.txt": "skipped",
+    }
+    assert main(["shrink", str(library), "--dry-run", "--json"]) == 1
+    photos = json.loads(capsys.readouterr().out)["photos"]
+    assert [{name: value or "" for name, value in photo.items() if name != "score"} for photo in photos] == [
+        {name: int(value) if value.isdigit() else value for name, value in row.items() if name != "score"}
+        for row in rows
+    ]
+
+
 class Links(HTMLParser):
     """Everything a page would fetch."""
 
@@ -203,6 +224,16 @@ def test_wrong_settings_are_named_and_nothing_is_done(
     assert message in error
     assert str(places.config_file()) in error
     assert not list(library.rglob("*.pico"))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["shrink", "--help"]])
+def test_help_is_given_whatever_the_settings_file_holds(
+    words: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.mkdir(exist_ok=True)
+    places.config_file().write_text("[shrink]\nqualty = 3\n")
+    assert main(words) == 0
+    assert "pico-library" in capsys.readouterr().out
 
 
 def test_settings_file_that_init_writes_changes_nothing(

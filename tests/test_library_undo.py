@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -385,3 +387,26 @@ def test_undo_in_a_folder_that_was_renamed_says_so_and_leaves_the_originals_wher
     assert not library.exists()
     (tmp_path / "Pictures").rename(library)
     assert main(["undo", "1"]) == 0
+
+
+def test_undo_with_a_damaged_journal_says_that_photos_may_be_missing(
+    library: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", str(library), "--replace"]) == 0
+    _forget_the_last_photo_without_a_trace()
+    assert main(["undo", "1"]) == 1
+    assert "journal.sqlite3: is damaged (" in capfd.readouterr().err
+    assert (library / "0.png").is_file(), "what is still known is undone all the same"
+
+
+def _forget_the_last_photo_without_a_trace() -> None:
+    """Lower the count of rows on the page that holds the photos, as a damaged disk might."""
+    file = places.journal_file()
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'photos'").fetchone()
+    content = bytearray(file.read_bytes())
+    count = (page - 1) * size + 3
+    assert content[count : count + 2] == b"\0\2"
+    content[count + 1] = 1
+    file.write_bytes(content)

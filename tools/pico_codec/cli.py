@@ -13,7 +13,7 @@ from pathlib import Path
 from pico_codec.convert import decode_file, encode_file
 from pico_codec.describe import as_text, describe
 from pico_codec.files import OutputError
-from pico_codec.program import FAILED, FINE, Program
+from pico_codec.program import FAILED, FINE, USAGE, Program
 from pico_codec.source import FILE_ERRORS
 from pico_core import PicoFile
 from pico_core.errors import NotPicoError, OptionError, TruncatedError, UnknownModelError
@@ -213,7 +213,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace, error: BaseException) -> int:
     _complain(arguments.output if isinstance(error, OutputError) else arguments.input, explain(error))
-    return FAILED
+    return USAGE if isinstance(error, OptionError) else FAILED
 
 
 def _complain(path: Path, what: str) -> None:

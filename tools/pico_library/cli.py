@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pico_codec.program import brought_out, print_any_name, say
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")  # Pillow's remarks on sloppy EXIF are no help here
         print_any_name()
         try:
-            arguments = _parser().parse_args(argv)
+            arguments = _parsed(argv)
             code: int = arguments.run(arguments)
         except SystemExit as exit_request:
             code = int(exit_request.code or FINE)
@@ -64,8 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command, with the settings' file as its defaults. Raises ConfigError."""
-    return _build()[1]
+    """The parser of each command, with the settings' file as its defaults. Raises ConfigError, PlaceError."""
+    commands = _build()[1]
+    _lay_settings_under(commands)
+    return commands
 
 
 def _say(error: PicoError, code: int) -> int:
@@ -73,8 +75,18 @@ def _say(error: PicoError, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    return _build()[0]
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line asks for; whoever asks for help gets it, whatever the settings' file holds."""
+    parser, commands = _build()
+    wrong = None
+    try:
+        _lay_settings_under(commands)
+    except PicoError as error:
+        wrong = error
+    arguments = parser.parse_args(argv)
+    if wrong is not None:
+        raise wrong
+    return arguments
 
 
 def _build() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
@@ -86,8 +98,6 @@ def _build() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     )
     parser.add_argument("--version", action="version", version=f"pico-library {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    file = places.config_file()
-    sections = config.read(file)
     built = {}
     for name, about in _COMMANDS.items():
         module: Any = importlib.import_module(f"pico_library.commands.{name}")
@@ -100,9 +110,15 @@ def _build() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         )
         module.add(command)
         command.set_defaults(run=module.run)
-        config.lay_under(command, sections.pop(name, {}), f"{file}: [{name}]")
         built[name] = command
+    return parser, built
+
+
+def _lay_settings_under(commands: Mapping[str, argparse.ArgumentParser]) -> None:
+    file = places.config_file()
+    sections = config.read(file)
+    for name, command in commands.items():
+        config.lay_under(command, sections.pop(name, {}), f"{file}: [{name}]")
     if sections:
         msg = f"{file}: [{next(iter(sections))}] is not a command; there are {', '.join(_COMMANDS)}"
         raise config.ConfigError(msg)
-    return parser, built

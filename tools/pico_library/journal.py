@@ -152,6 +152,12 @@ class Journal:
         )
         return next(self._read(query, _stored(target)), None)
 
+    def damage(self) -> str | None:
+        """What is lost or contradicts itself in the file, in one line; None if nothing. Reading need not notice it."""
+        with self._explained(), self._lock:
+            (found,) = self._database.execute("PRAGMA integrity_check(1)").fetchone()
+        return None if found == "ok" else " ".join(found.split())
+
     def files_below(self, folder: Path) -> list[str]:
         """The .pico files and archived originals that runs have put into a folder or those below it."""
         start = os.path.join(os.fsencode(folder), b"")  # noqa: PTH118 (bytes)

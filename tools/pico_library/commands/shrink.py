@@ -56,6 +56,8 @@ from pico_library.table import reasons_table, savings_table, size
 if TYPE_CHECKING:
     from pico_library.session import Session
 
+_FIELDS = ("path", "outcome", "reason", "before", "after", "quality", "score", "target")
+
 DESCRIPTION = """Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, PNG and WebP pictures among the
 files and in the folders given. Unless you ask for it with --replace, --archive or --delete-originals, no original
 is changed, moved or removed. Each .pico file is read back, decoded and compared with the original by another
@@ -312,12 +314,9 @@ def _what_happened(summary: Summary) -> str:
 
 def _as_csv(summary: Summary) -> str:
     stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["path", "outcome", "reason", "before", "after", "quality", "score", "target"])
-    for one in summary.records:
-        table.writerow(
-            [one.path, one.outcome, one.reason, one.before, one.after, one.quality, one.score, one.target]
-        )
+    table = csv.DictWriter(stream, _FIELDS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(_files(summary))
     return stream.getvalue()
 
 
@@ -335,20 +334,22 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "unchanged": summary.plan.unchanged,
         "bytes_before": sum(record.before or 0 for record in saved),
         "bytes_after": sum(record.after or 0 for record in saved),
-        "photos": [
-            {
-                "path": str(one.path),
-                "outcome": one.outcome,
-                "reason": one.reason,
-                "before": one.before,
-                "after": one.after,
-                "quality": one.quality,
-                "score": one.score,
-                "target": str(one.target) if one.target else None,
-            }
-            for one in summary.records
-        ],
+        "photos": list(_files(summary)),
     }
+
+
+def _files(summary: Summary) -> Iterator[dict[str, Any]]:
+    """Every file that something became of, or that was left alone for a reason; not those that are as they were."""
+    for one in summary.records:
+        about = (one.outcome, one.reason, one.before, one.after, one.quality, one.score)
+        target = str(one.target) if one.target else None
+        yield dict(zip(_FIELDS, (str(one.path), *about, target), strict=True))
+    for skipped in summary.plan.found.skipped:
+        yield dict.fromkeys(_FIELDS) | {
+            "path": str(skipped.path),
+            "outcome": Outcome.SKIPPED,
+            "reason": str(skipped.reason),
+        }
 
 
 def _engine(text: str) -> str:

@@ -31,6 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
     asked: range = arguments.runs
     name = f"run {asked.start}" if asked.stop == asked.start + 1 else f"runs {asked.start}-{asked.stop - 1}"
     with alone(), Journal(places.journal_file()) as journal:
+        if (damage := journal.damage()) is not None:
+            what = (
+                f"is damaged ({damage}), so that photos may be missing from what is undone now; keep a copy of it, "
+                "and look for further originals in the Trash or the archive"
+            )
+            complain(places.journal_file(), what)
         modes = {one.number: one.mode for one in journal.runs()}
         # The newest first: an original returns from where it went last.
         numbers = sorted((number for number in modes if number in asked), reverse=True)
@@ -56,13 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
                     journal.finish_run(record.run, "undone")
     if not done and not problems and not work.interrupted:
         print(f"Nothing to undo in {name}.")
-        return NOTHING
+        return NOTHING if damage is None else FAILED
     print(
         f"Undid {plural(len(done), 'photo')} of {name}; {plural(back, 'original')} brought back.{work.ending}"
     )
     if work.interrupted:
         return INTERRUPTED
-    return FAILED if problems else FINE
+    return FAILED if problems or damage is not None else FINE
 
 
 def _runs(text: str) -> range:
