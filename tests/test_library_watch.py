@@ -11,17 +11,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from library_samples import command, drawing, fingerprint, journal_of, pico_library, use_own_folders
+from library_samples import ask, command, drawing, fingerprint, journal_of, pico_library, use_own_folders
 from watching import HURRIED, Notes, drop, is_done, order, pico_of, until, watching
 
 from pico_core import PicoFile
 from pico_library import places
+from pico_library.alone import BusyError, alone
 from pico_library.cli import main
 from pico_library.faults import VARIABLE
 from pico_library.journal import Journal
 from pico_library.reasons import Reason
-from pico_library.records import Identity, Outcome, Record
-from pico_library.session import BusyError, alone
+from pico_library.records import Identity, Original, Outcome, Record
 from pico_library.settings import Mode, Settings
 from pico_library.watch.loop import Watcher
 
@@ -364,6 +364,24 @@ def test_originals_are_archived_as_they_appear(folder: Path, tmp_path: Path) -> 
     inside = pico_library("watch", "--once", folder, "--archive", folder / "inside")
     assert inside.returncode == 2
     assert "lies inside" in inside.stderr
+
+
+@pytest.mark.parametrize("step", ["recorded", "copied", "moved"])
+def test_watcher_finds_out_what_became_of_an_original_that_was_leaving_at_a_kill(
+    step: str, folder: Path
+) -> None:
+    photo = drawing(folder / "0.png")
+    content = photo.read_bytes()
+    assert pico_library(*ask("archive", folder), **{VARIABLE: f"{step}=kill"}).returncode != 0
+    assert journal_of(photo).original is Original.LEAVING
+    with alone():  # another run may be at work with it
+        assert main(["watch", "--once", "--settle", "0.1s", "--exclude", "*", str(folder)]) == 3
+    assert journal_of(photo).original is Original.LEAVING
+    assert main(["watch", "--once", "--settle", "0.1s", "--exclude", "*", str(folder)]) == 3
+    record = journal_of(photo)
+    assert record.original is (Original.ARCHIVED if step == "moved" else Original.KEPT)
+    places_of_it = [path for path in folder.parent.rglob("0.png") if path.read_bytes() == content]
+    assert places_of_it == [record.original_at or photo]
 
 
 def test_lock_of_the_run_is_free_after_the_watcher(folder: Path) -> None:

@@ -59,13 +59,15 @@ def make_plan(
     return plan
 
 
-def finish_interrupted(journal: Journal, modes: Mapping[int, str]) -> None:
+def finish_interrupted(journal: Journal) -> None:
     """Find out what became of originals that were leaving when a run was cut off, and note it.
 
     An original that is still there counts as kept, and the half-made copy of it goes. One whose disk is away or
-    in trouble is left for later. `modes` are those of the runs.
+    in trouble is left for later. No other run may be at work.
     """
-    for record in journal.leaving():
+    leaving = journal.leaving()
+    modes = {run.number: run.mode for run in journal.runs()} if leaving else {}
+    for record in leaving:
         if record.original_at is not None:
             remove_leftovers(record.original_at.parent)
         try:

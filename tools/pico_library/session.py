@@ -9,7 +9,6 @@ with open_session(settings, wait=False) as session:
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,21 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from filelock import FileLock, Timeout
-
 from pico_codec.files import remove_leftovers
-from pico_core.errors import PicoError
 from pico_library import destinations, interrupts, places
+from pico_library.alone import alone
 from pico_library.journal import Journal
 from pico_library.pipeline import Pipeline, Result
 from pico_library.plan import Plan, finish_interrupted, make_plan
 from pico_library.scan import Choice, Found, Photo, scan
 from pico_library.settings import Settings
 from pico_library.verifier import Verifier
-
-
-class BusyError(PicoError):
-    """Another run is at work with the same journal."""
 
 
 class Session:
@@ -56,9 +49,8 @@ class Session:
         Raises AwayError if there is something, and the disk to which it should go is not there.
         """
         self._roots = roots
-        if not self.settings.dry_run and self.journal.leaving():
-            modes = {run.number: run.mode for run in self.journal.runs()}
-            finish_interrupted(self.journal, modes)
+        if not self.settings.dry_run:
+            finish_interrupted(self.journal)
         plan = make_plan(
             roots, choice, self.settings, self.journal, self._look, leave_undone=self.leave_undone
         )
@@ -157,40 +149,6 @@ def open_session(settings: Settings, *, wait: bool = False) -> Iterator[Session]
         Session(settings, journal, verifier) as session,
     ):
         yield session
-
-
-@contextlib.contextmanager
-def alone(*, wait: bool = False) -> Iterator[None]:
-    """Keep other runs with the same journal out. Raises BusyError if there is one, unless `wait`."""
-    file = places.lock_file()
-    lock = FileLock(file, timeout=-1 if wait else 0)
-    note = file.with_suffix(".pid")
-    try:
-        lock.acquire()
-    except Timeout as error:
-        who = _read_note(note)
-        msg = f"another run is at work (process {who}); let it finish, or have `shrink --wait` wait for it"
-        raise BusyError(msg) from error
-    except OSError as error:
-        msg = (
-            f"{file}: cannot be locked ({error.strerror}); see that its folder has room and may be written to, "
-            f"or set {places.VARIABLE} to another"
-        )
-        raise places.PlaceError(msg) from error
-    try:
-        with contextlib.suppress(OSError):  # it is only for a message
-            note.write_text(f"{os.getpid()}\n")
-        yield
-    finally:
-        lock.release()
-
-
-def _read_note(note: Path) -> str:
-    """Which process holds the lock, as it says."""
-    try:
-        return note.read_text().strip() or "?"
-    except OSError:
-        return "?"
 
 
 def _take(photos: Iterator[Photo], count: int) -> Iterator[Photo]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pico_library import interrupts, places
+from pico_library.alone import alone
 from pico_library.cluster import agreement, connection
 from pico_library.cluster.engine import Engine
 from pico_library.cluster.listing import look
@@ -20,7 +21,7 @@ from pico_library.memory import BASE_BYTES
 from pico_library.pipeline import Result
 from pico_library.plan import Plan
 from pico_library.scan import Choice, Found, Photo
-from pico_library.session import Session, alone
+from pico_library.session import Session
 from pico_library.settings import Settings
 from pico_library.verifier import Verifier
 

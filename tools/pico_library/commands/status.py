@@ -20,7 +20,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the journal knows in all, and whether a run is at work."""
-    from pico_library.session import BusyError, alone
+    from pico_library.alone import BusyError, alone
 
     file = places.journal_file()
     with Journal(file) as journal:

@@ -22,9 +22,9 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Undo, and say what could not be."""
+    from pico_library.alone import alone
     from pico_library.journal import Journal
     from pico_library.plan import finish_interrupted
-    from pico_library.session import alone
     from pico_library.undo import to_undo, undo
     from pico_library.walk import OneByOne
 
@@ -37,13 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
                 "and look for further originals in the Trash or the archive"
             )
             complain(places.journal_file(), what)
-        modes = {one.number: one.mode for one in journal.runs()}
         # The newest first: an original returns from where it went last.
-        numbers = sorted((number for number in modes if number in asked), reverse=True)
+        numbers = [one.number for one in reversed(journal.runs()) if one.number in asked]
         if not numbers:
             complain(name, "there is no such run; `pico-library history` lists them")
             return USAGE
-        finish_interrupted(journal, modes)
+        finish_interrupted(journal)
         records = [record for number in numbers for record in to_undo(journal, number)]
         left = Counter(record.run for record in records)
         back = problems = 0

@@ -22,9 +22,10 @@ from pathlib import Path
 from pico_codec.files import remove_leftovers
 from pico_core.errors import PicoError
 from pico_library import places
+from pico_library.alone import BusyError, alone
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING
 from pico_library.journal import Journal
-from pico_library.plan import Plan, make_plan
+from pico_library.plan import Plan, finish_interrupted, make_plan
 from pico_library.reasons import Reason
 from pico_library.records import Outcome
 from pico_library.scan import Choice, scan
@@ -181,6 +182,9 @@ class Watcher:
         way = scan if folders is None else look.into(folders)
         order = self._order
         with Journal(places.journal_file()) as journal:
+            if journal.leaving():
+                with contextlib.suppress(BusyError), alone():
+                    finish_interrupted(journal)
             # Whoever says `undo` wants the photo to stay, and nobody asked for this look.
             plan = make_plan(self._roots(), order.choice, order.settings, journal, way, leave_undone=True)
         for folder in plan.found.folders:

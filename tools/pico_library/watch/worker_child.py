@@ -16,13 +16,14 @@ from typing import IO
 
 from pico_core.errors import PicoError
 from pico_library import places
+from pico_library.alone import BusyError, alone
 from pico_library.journal import Journal
 from pico_library.pipeline import Pipeline, Result
 from pico_library.plan import Plan
 from pico_library.records import Record
 from pico_library.room import full_place
 from pico_library.scan import Choice, Found, Photo
-from pico_library.session import BusyError, Session, alone
+from pico_library.session import Session
 from pico_library.verifier import Verifier
 from pico_library.watch import look
 from pico_library.watch.settle import Look
