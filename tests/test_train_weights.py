@@ -35,7 +35,7 @@ from pico_train.cli import main
 from pico_train.config import read
 from pico_train.engine import Limits, train
 from pico_train.evaluate import EstimatedCodec
-from pico_train.export import _layer
+from pico_train.export import _hyper_frequencies, _layer
 from pico_train.integer import integer_scale_path
 from pico_train.integer_training import IntegerScaleDecoder
 from pico_train.processes import Team
@@ -317,6 +317,23 @@ def test_quality_rises_in_equal_steps_of_bits_and_passes_over_bad_levels() -> No
     assert qualities == tuple(range(0, 101, 5))
     assert (levels[0], levels[5], levels[10], levels[-1]) == (0.0, 1.0, 2.0, 5.0)
     assert all(a < b for a, b in itertools.pairwise(levels))
+
+
+def test_hyperlatent_that_always_says_the_same_costs_next_to_nothing() -> None:
+    rng = np.random.default_rng(0)
+    seen = np.zeros((1, 2, 2 * Z_LIMIT + 1))
+    seen[0, 0, Z_LIMIT + 3] = 6_400
+    seen[0, 1] = np.bincount(
+        rng.laplace(0, 4, 6_400).round().astype(int) + Z_LIMIT, minlength=2 * Z_LIMIT + 1
+    )
+    frequencies = _hyper_frequencies(seen)[0].astype(float)
+    bits = -np.log2(frequencies / frequencies.sum(1, keepdims=True))
+    assert bits[0, Z_LIMIT + 3] < 0.01
+    assert bits[0, Z_LIMIT + 2] < 13, "and the first time that it says something else is no disaster"
+    assert bits.max() < 16
+    used = seen[0, 1] / seen[0, 1].sum()
+    entropy = -(used * np.log2(np.where(used > 0, used, 1))).sum()
+    assert (used * bits[1]).sum() < entropy + 0.02
 
 
 @pytest.mark.parametrize("what", ["nothing there", "no pictures", "too small", "--count 0"])

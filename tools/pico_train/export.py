@@ -34,6 +34,9 @@ from .start import read_start
 
 _TOTAL = 2**22  # what the frequencies of a latent table add up to, about
 _PRIOR_STRENGTH = 200.0  # observations that the Laplace prior of a table counts for
+_HYPER_TOTAL = 60_000  # as of the hyperlatents' tables, whose frequencies are stored in 16 bits
+_HYPER_PRIOR_STRENGTH = 100.0
+_LEAST_HYPER_SCALE = 0.25
 _CROP = 512
 _LEAST_SIDE = 64
 
@@ -137,10 +140,18 @@ def _frequencies(counts: NDArray[np.float64], index: int) -> NDArray[np.uint32]:
 
 
 def _hyper_frequencies(counts: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Counts (levels, channels, entries), smoothed so that unseen neighbours stay cheap."""
-    kernel = np.array([0.02, 0.08, 0.8, 0.08, 0.02])
-    smooth = np.apply_along_axis(np.convolve, 2, counts, kernel, mode="same") + 0.02
-    scaled = smooth * (40_000 / smooth.sum(2, keepdims=True))
+    """Counts (levels, channels, entries), smoothed with a Laplace density so that unseen neighbours stay cheap.
+
+    No wider than what was seen: most channels always say the same, and are to cost next to nothing.
+    """
+    values = np.arange(-Z_LIMIT, Z_LIMIT + 1)
+    seen = np.maximum(counts.sum(2), 1)
+    mean = (counts * values).sum(2) / seen
+    variance = np.maximum((counts * values**2).sum(2) / seen - mean**2, 0)
+    scale = np.maximum(np.sqrt(variance / 2), _LEAST_HYPER_SCALE)
+    prior = np.exp(-np.abs(values - mean[..., None]) / scale[..., None])
+    smooth = counts + _HYPER_PRIOR_STRENGTH * prior / prior.sum(2, keepdims=True)
+    scaled = smooth * (_HYPER_TOTAL / smooth.sum(2, keepdims=True))
     return np.asarray(np.maximum(np.rint(scaled), 1), np.uint16)
 
 
