@@ -321,6 +321,24 @@ def test_text_masks_follow_crop_scale_and_mirror(sign: Path) -> None:
     assert seen > 5
 
 
+def test_text_is_seen_in_other_colours_and_pictures_without_text_are_not(sign: Path, raw: Path) -> None:
+    with_text = {"phase": "perceptual", "losses": {"text_fidelity": {"weight": 1.0}}}
+
+    def crops(folder: Path, share: float) -> list[torch.Tensor]:
+        data = {"crop": 64, "recoloured_share": share}
+        wanted = config(data=data, **(with_text if folder == sign else {}))
+        batches = Batches(wanted, 8, CPU, [Pack(folder)])
+        return [group.pixels for step in range(4) for group in batches.micro_batch(step, 0)]
+
+    plain, other = torch.cat(crops(sign, 0)), torch.cat(crops(sign, 1))
+    assert torch.equal(plain, plain[:, :1].expand_as(plain)), "the sign has no colour"
+    as_it_was = (other - plain[:, :1]).abs().amax((2, 3)) < 1e-6
+    inverted = (other - (1 - plain[:, :1])).abs().amax((2, 3)) < 1e-6
+    assert (as_it_was ^ inverted).all(), "it is the same text in the same place"
+    assert (inverted.any(1) & as_it_was.any(1)).any(), "and now it is coloured"
+    assert all(torch.equal(a, b) for a, b in zip(crops(raw, 0), crops(raw, 1), strict=True))
+
+
 def test_text_masks_have_soft_edges() -> None:
     mask = draw_mask([[[30.0, 30.0], [90.0, 30.0], [90.0, 60.0], [30.0, 60.0]]], 128, 96)
     assert mask is not None

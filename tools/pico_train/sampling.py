@@ -175,6 +175,8 @@ class Batches:
             mask = draw_mask(moved, size[1], size[0])
         if mirrored:
             pixels, mask = pixels.flip(3), None if mask is None else mask[:, ::-1]
+        if source.outlines and random.random() < self._config.data.recoloured_share:
+            pixels = _recoloured(pixels, random)
         return pixels, mask
 
     def _choose(self, random: np.random.Generator, size: tuple[int, int]) -> _Source:
@@ -189,6 +191,14 @@ class Batches:
         indices, sums = self._choices[size]
         position = bisect.bisect(sums, random.random() * sums[-1])
         return self._sources[int(indices[min(position, len(sums) - 1)])]
+
+
+def _recoloured(pixels: Tensor, random: np.random.Generator) -> Tensor:
+    """Pixels (N, 3, H, W) with their colour channels in another order, and each of them inverted or not."""
+    order = [int(channel) for channel in random.permutation(3)]
+    inverted = torch.tensor(random.random(3) < 0.5, device=pixels.device).view(1, 3, 1, 1)
+    mixed = pixels[:, order]
+    return torch.where(inverted, 1 - mixed, mixed)
 
 
 def covered(count: int, window: int) -> int:
