@@ -153,23 +153,18 @@ def test_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
     ("arguments", "message"),
     [
         (
-            ["decode", "{pico}", "b.png", "--region", "0,0,41,30"],
+            ["decode", "b.png", "--region", "0,0,41,30"],
             "leaves the picture of 40x30 pixels; choose",
         ),
-        (["encode", "{pico}", "b.pico", "--level", "80"], "level"),
+        (["encode", "b.pico", "--level", "80"], "level"),
     ],
 )
 def test_option_that_does_not_fit_the_picture_or_the_weights_is_exit_code_2(
-    arguments: list[str],
-    message: str,
-    small_pico: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str, small_pico: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    command, output, *options = arguments
     before = sorted(tmp_path.iterdir())
-    assert main([argument.format(pico=small_pico) for argument in arguments]) == 2
+    assert main([command, str(small_pico), str(tmp_path / output), *options]) == 2
     assert message in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
 
