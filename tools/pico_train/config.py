@@ -64,9 +64,7 @@ class Data:
     shares: tuple[float, ...] = ()  # how often each pack is drawn from; empty: by its number of pixels
     crop: int = 256  # side of a training crop, a multiple of 64
     reduced_share: float = 0.25  # share of crops that are cut larger, up to twice, and reduced to `crop`
-    recoloured_share: float = (
-        0.0  # share of the pictures with text whose colours are drawn anew: few letters are red
-    )
+    recoloured_share: float = 0.0  # share of the pictures with text that are seen in other colours
 
 
 @dataclass(frozen=True)

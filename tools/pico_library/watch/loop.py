@@ -182,7 +182,7 @@ class Watcher:
         way = scan if folders is None else look.into(folders)
         order = self._order
         with Journal(places.journal_file()) as journal:
-            if journal.leaving():
+            if folders is None and journal.leaving():  # what is in trouble is not told of at every event
                 with contextlib.suppress(BusyError), alone():
                     finish_interrupted(journal)
             # Whoever says `undo` wants the photo to stay, and nobody asked for this look.
