@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 
 from pico_library import places
-from pico_library.console import FINE, NOTHING, plural
+from pico_library.console import FINE, NOTHING, plural, printable
 from pico_library.journal import Journal
 from pico_library.records import Original, Outcome
 from pico_library.report.facts import gather_all
@@ -19,8 +20,9 @@ def add(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what the journal knows in all, and whether a run is at work."""
+    """Print what the journal knows in all, whether a run is at work, and which watchers there are."""
     from pico_library.alone import BusyError, alone
+    from pico_library.watch.presence import watchers
 
     file = places.journal_file()
     with Journal(file) as journal:
@@ -33,10 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     except BusyError:
         at_work = True
     before, after = report.before, report.after
+    watching = watchers()
     if arguments.json:
         facts = {
             "journal": str(file),
             "at_work": at_work,
+            "watchers": [asdict(watcher) for watcher in watching],
             "runs": runs,
             "photos": {
                 str(Outcome.SAVED): len(report.saved),
@@ -52,6 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
         return FINE if known else NOTHING
     print(f"Journal:  {file} ({plural(runs, 'run')})")
     print(f"At work:  {'yes' if at_work else 'no'}")
+    for watcher in watching:
+        folders = ", ".join(printable(folder) for folder in watcher.folders)
+        print(
+            f"Watched:  {folders} (process {watcher.process}, since {watcher.since[:16].replace('T', ' ')})"
+        )
     if not known:
         print("No photos yet. Begin with: pico-library shrink --dry-run FOLDER")
         return NOTHING

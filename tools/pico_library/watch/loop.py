@@ -34,6 +34,7 @@ from pico_library.watch import look, power
 from pico_library.watch.events import Hints, LostEvents
 from pico_library.watch.folders import Destination, WatchedFolder
 from pico_library.watch.photos import Photos
+from pico_library.watch.presence import announced
 from pico_library.watch.reporter import Reporter
 from pico_library.watch.tally import Tally
 from pico_library.watch.worker import Answer, Batch, Begun, Died, Done, Ended, Worker
@@ -104,6 +105,8 @@ class Watcher:
     def run(self) -> int:
         """Watch, and return the exit code. Raises PicoError if the journal cannot be used at first."""
         with contextlib.ExitStack() as ending:  # each is ended, whatever happens to the others
+            if not self._once:
+                ending.enter_context(announced(self._order.roots))
             ending.callback(self._worker.close)
             for folder in self._folders:
                 ending.callback(folder.close)
