@@ -29,6 +29,7 @@ def _program() -> Program:
     _add_text_masks(program)
     _add_run(program)
     _add_plot(program)
+    _add_average(program)
     _add_export(program)
     _add_evaluate(program)
     return program
@@ -156,6 +157,31 @@ def _plot(arguments: argparse.Namespace) -> int:
     out = arguments.out or arguments.runs[0] / "curves.png"
     plot_runs(arguments.runs, out)
     print(out)
+    return FINE
+
+
+def _add_average(program: Program) -> None:
+    command = program.command(
+        "average",
+        "make the mean of the weights of several runs",
+        _average,
+        "Write a checkpoint with the mean of the weights of runs that began one at the other's end, to be exported, "
+        "evaluated, or trained from (run --init).",
+    )
+    command.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folders of runs, or checkpoints")
+    command.add_argument(
+        "--shares", type=float, nargs="+", default=[], metavar="X", help="of each RUN (default: equal ones)"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
+
+
+def _average(arguments: argparse.Namespace) -> int:
+    from .averaging import average
+
+    shares = average(arguments.runs, arguments.shares, arguments.out)
+    for run, share in zip(arguments.runs, shares, strict=True):
+        print(f"{share:.3f}  {run}")
+    print(arguments.out)
     return FINE
 
 
