@@ -10,6 +10,7 @@ from training_runs import make_pack, mse_config, one_thread  # noqa: F401
 
 from pico_core.errors import OptionError
 from pico_train.averaging import average
+from pico_train.checkpoint import CheckpointError
 from pico_train.cli import main
 from pico_train.config import Config
 from pico_train.engine import Limits, train
@@ -80,4 +81,13 @@ def test_runs_of_another_range_or_architecture_are_refused(runs: list[Path], tmp
             average([runs[0], other], (), tmp_path / "mean.pt")
     with pytest.raises(OptionError, match="is a folder"):
         average(runs, (), tmp_path)
+    with pytest.raises(OptionError, match="no checkpoint at"):
+        average([runs[0], tmp_path / "missing"], (), tmp_path / "mean.pt")
     assert not (tmp_path / "mean.pt").exists()
+
+
+def test_what_is_no_checkpoint_is_refused_without_advice_to_run_it(runs: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "junk.pt").write_bytes(b"junk, and more of it")
+    with pytest.raises(CheckpointError, match="restore it from a copy") as refused:
+        average([runs[0], tmp_path / "junk.pt"], (), tmp_path / "mean.pt")
+    assert "weights_only" not in str(refused.value)

@@ -38,7 +38,11 @@ def average(runs: Sequence[Path], shares: Sequence[float], out: Path) -> list[fl
     last: dict[str, Any] = {}
     normalised = [share / sum(shares) for share in shares]
     for run, share in zip(runs, normalised, strict=True):
-        saved = checkpoint.read(run / checkpoint.NAME if run.is_dir() else run)
+        path = run / checkpoint.NAME if run.is_dir() else run
+        if not path.is_file():
+            msg = f"there is no checkpoint at {path}; give folders of runs, or checkpoints"
+            raise OptionError(msg)
+        saved = checkpoint.read(path)
         if last and (problem := _difference(last, saved)) is not None:
             msg = f"{run} does not fit {runs[0]}: their {problem} differ, so a mean of their weights means nothing"
             raise OptionError(msg)

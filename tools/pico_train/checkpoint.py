@@ -44,10 +44,12 @@ def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """A checkpoint file. Raises CheckpointError."""
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        msg = (
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error}); restore it from a copy"
-        )
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror or error})"
+        raise CheckpointError(msg) from error
+    except Exception as error:
+        # torch raises many kinds for damaged files, and advises to read them in a way that runs what they hold.
+        msg = f"{path} cannot be read as a checkpoint ({type(error).__name__}); restore it from a copy"
         raise CheckpointError(msg) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         msg = f"{path} is no checkpoint of pico-train"

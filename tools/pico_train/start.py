@@ -104,7 +104,7 @@ def _from_prototype(path: Path) -> Start:
     except PicoError:
         raise
     except Exception as error:  # torch raises many kinds for damaged files
-        msg = f"{path} holds no weights that can be trained further: {error}"
+        msg = f"{path} holds no weights that can be trained further ({type(error).__name__})"
         raise OptionError(msg) from error
 
 
