@@ -1,7 +1,7 @@
 """Means of the weights of several runs, which may be better than each of them.
 
-Runs that begin one at the other's end sit on different sides of the same valley. Between them lies a point that
-generalises better (Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018).
+Runs that begin one at the other's end may sit on different sides of the same valley, and a point between them may
+generalise better (Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018).
 """
 
 from __future__ import annotations
