@@ -95,3 +95,10 @@ def disk_of(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the fuzz targets run."""
     parser.addoption("--fuzz-seconds", type=float, default=60, help="seconds that each fuzz target runs")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for photos."""
+    (tmp_path / "Photos").mkdir()
+    return tmp_path / "Photos"

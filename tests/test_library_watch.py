@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from library_samples import ask, command, drawing, fingerprint, journal_of, pico_library, use_own_folders
+from library_samples import ask, command, drawing, fingerprint, journal_of, pico_library
 from watching import HURRIED, Notes, drop, is_done, order, pico_of, until, watching
 
 from pico_core import PicoFile
@@ -25,17 +25,7 @@ from pico_library.records import Identity, Original, Outcome, Record
 from pico_library.settings import Mode, Settings
 from pico_library.watch.loop import Watcher
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    return tmp_path / "Photos"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_photos_there_and_photos_that_appear_are_shrunk(folder: Path) -> None:

@@ -10,24 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from library_samples import command, drawing, journal_of, use_own_folders
+from library_samples import command, drawing, journal_of
 from watching import HURRIED, Notes, drop, is_done, order, pico_of, until, watching
 
 from pico_library.records import Outcome
 from pico_library.settings import Mode
 from pico_library.watch.loop import Watcher
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    return tmp_path / "Photos"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_folders_that_are_made_or_moved_here_are_watched_too(folder: Path, tmp_path: Path) -> None:

@@ -42,12 +42,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    return tmp_path / "Photos"
-
-
 @given(
     some.lists(some.tuples(some.integers(0, 30), some.integers(0, 2), some.booleans()), max_size=40),
     some.integers(1, 20),

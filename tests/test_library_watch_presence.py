@@ -8,23 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from library_samples import command, drawing, use_own_folders
+from library_samples import command, drawing
 from watching import is_done, order, until, watching
 
 from pico_library.cli import main
 from pico_library.watch.presence import watchers
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    return tmp_path / "Photos"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_status_tells_which_watchers_run_and_not_those_that_were_killed(

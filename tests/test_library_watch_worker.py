@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from library_samples import drawing, use_own_folders
+from library_samples import drawing
 from watching import is_done, order, watching
 
 from pico_library.faults import VARIABLE
@@ -17,17 +17,7 @@ from pico_library.scan import Choice
 from pico_library.settings import Settings
 from pico_library.watch.worker import Batch
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    use_own_folders(monkeypatch, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "Photos").mkdir()
-    return tmp_path / "Photos"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_death_of_the_worker_is_put_down_to_the_photo_that_was_at_work(

@@ -79,8 +79,6 @@ def test_runs_of_another_range_or_architecture_are_refused(runs: list[Path], tmp
         train(Team(), mse_config(pack, **change), other, Limits(steps=1))
         with pytest.raises(OptionError, match=f"their {name} differ"):
             average([runs[0], other], (), tmp_path / "mean.pt")
-    with pytest.raises(OptionError, match="is a folder"):
-        average(runs, (), tmp_path)
     with pytest.raises(OptionError, match="no checkpoint at"):
         average([runs[0], tmp_path / "missing"], (), tmp_path / "mean.pt")
     assert not (tmp_path / "mean.pt").exists()
@@ -91,3 +89,12 @@ def test_what_is_no_checkpoint_is_refused_without_advice_to_run_it(runs: list[Pa
     with pytest.raises(CheckpointError, match="restore it from a copy") as refused:
         average([runs[0], tmp_path / "junk.pt"], (), tmp_path / "mean.pt")
     assert "weights_only" not in str(refused.value)
+
+
+def test_a_mean_never_takes_the_place_of_a_run(runs: list[Path], tmp_path: Path) -> None:
+    before = [(run / "checkpoint.pt").read_bytes() for run in runs]
+    for out in (runs[1] / "checkpoint.pt", runs[1], tmp_path / "checkpoint.pt"):
+        with pytest.raises(OptionError, match="--out names a new file"):
+            average(runs, (), out)
+    assert before == [(run / "checkpoint.pt").read_bytes() for run in runs]
+    assert not list(tmp_path.iterdir())

@@ -31,8 +31,9 @@ def average(runs: Sequence[Path], shares: Sequence[float], out: Path) -> list[fl
     if len(shares) != len(runs) or not all(0 < share < math.inf for share in shares):
         msg = f"--shares must be {len(runs)} numbers above 0, one for each run"
         raise OptionError(msg)
-    if out.is_dir():
-        msg = f"{out} is a folder; --out names the file to write, as in mean.pt"
+    if out.exists() or out.name == checkpoint.NAME:
+        # What a run needs to go on is more than weights, and would be lost.
+        msg = f"{out} is there already, or bears a name that only runs use; --out names a new file, as in mean.pt"
         raise OptionError(msg)
     total: dict[str, Tensor] = {}
     last: dict[str, Any] = {}
