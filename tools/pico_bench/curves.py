@@ -180,11 +180,14 @@ def overlap(
 ) -> tuple[str, tuple[float, float]]:
     """Why two curves have no BD-rate ("" if they have one), and the values of the metric that both reach."""
     nothing = (math.nan, math.nan)
+    description = EVERY_METRIC[metric]
+    if description.target is not None:
+        return f"more of it is not always better: {description.direction}", nothing
     for points in (anchor, test):
         if len(points) < LEAST_POINTS:
             return f"a curve has {len(points)} points, {LEAST_POINTS} are needed", nothing
         steps = np.diff([value for _, value in sorted(points)])
-        better = steps > 0 if EVERY_METRIC[metric].higher_is_better else steps < 0
+        better = steps > 0 if description.higher_is_better else steps < 0
         if not better.all():
             return "a curve does not get better with every step of rate", nothing
     ranges = [(min(v for _, v in points), max(v for _, v in points)) for points in (anchor, test)]

@@ -122,7 +122,7 @@ def _place(curves: Sequence[Curve], metric: str, rate: float) -> str:
     reached = {codec: value for codec, value in found.items() if not math.isnan(value)}
     if PICO not in reached:
         return "-"
-    ordered = sorted(reached, key=lambda codec: reached[codec], reverse=EVERY_METRIC[metric].higher_is_better)
+    ordered = sorted(reached, key=lambda codec: EVERY_METRIC[metric].badness(reached[codec]))
     place = ordered.index(PICO)
     value = tables.shown(reached[PICO], metric)
     if len(ordered) == 1:

@@ -97,11 +97,15 @@ def _plot(axes: Axes, curves: Sequence[Curve], metric: Metric | TextMetric) -> N
         reached = [value for curve in curves for _, value in curve.points(metric.name)]
         axes.set_ylim(min(*reached, 1) - 0.2, 1.3 * max(*reached, 1))
         axes.yaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
-    if not metric.higher_is_better:
+    if metric.target is not None:
+        axes.axhline(metric.target, color="#999999", linewidth=0.8, zorder=0)
+    elif not metric.higher_is_better:
         axes.invert_yaxis()
     axes.set_xlabel("bits per pixel")
     unit = f" in {metric.unit}" if metric.unit else ""
     direction = "" if metric.higher_is_better else " (axis reversed: lower is better)"
+    if metric.target is not None:
+        direction = f" ({metric.direction})"
     axes.set_title(f"{metric.title}{unit}{direction}", fontsize=10, loc="left")
 
 
@@ -131,7 +135,7 @@ def _legend(figure: Figure, curves: Sequence[Curve]) -> None:
         frameon=False,
     )
     count = len(curves[0].images) if curves else 0
-    note = f"mean of {count} picture{'s' if count != 1 else ''}; up is better in every plot"
+    note = f"mean of {count} picture{'s' if count != 1 else ''}; up is better where no value is named"
     figure.supxlabel(note, x=0.995, ha="right", fontsize=8, color="#666666")
 
 

@@ -14,6 +14,7 @@ Table = list[list[str]]  # the first row is the heading
 Metrics = Sequence[Metric | TextMetric]
 
 _DIGITS = {"psnr": 2, "ssimulacra2": 1, "patch_distance": 1, "colour_shift": 2, "text_accuracy": 3}
+_DIGITS |= dict.fromkeys(("texture_flat", "texture_middling", "texture_busy", "texture_correlation"), 3)
 
 
 def shown(value: float, metric: str) -> str:
@@ -65,7 +66,7 @@ def worst(curve: Curve, metrics: Metrics) -> Table:
         cells = []
         for metric in metrics:
             values = curve.values[metric.name][number]
-            at = int(np.nanargmin(values) if metric.higher_is_better else np.nanargmax(values))
+            at = int(np.nanargmax([metric.badness(value) for value in values]))
             cells.append(f"{curve.images[at]} {shown(float(values[at]), metric.name)}")
         rows.append([quality, *cells])
     return rows

@@ -51,7 +51,7 @@ def strengths_by_metric(folder: Path, metric: Metric, say: Say) -> dict[int, flo
     values = {}
     for number, row in enumerate(rows, 1):
         reference, shown = (read_rgb(folder / PICTURES / row[name]) for name in ("reference", "file"))
-        values[row["id"]] = metric.function(reference, shown) * (1 if metric.higher_is_better else -1)
+        values[row["id"]] = -metric.badness(metric.function(reference, shown))
         if number % 20 == 0:
             say(f"{metric.title} of {number} of {len(rows)} variants")
     numbers = np.array(list(values.values()))
