@@ -27,6 +27,7 @@ from pico_train.losses import (
     MseLoss,
     MsSsimLoss,
     TextFidelityLoss,
+    TextureLoss,
     TilingArtifactLoss,
 )
 from pico_train.objective import Objective
@@ -119,6 +120,33 @@ def test_grid_loss_of_neighbouring_tiles_looks_at_one_tile_only() -> None:
 
     assert term((2, 2)) == 0
     assert term((1, 1)) > 0.001
+
+
+def grain(seed: int, strength: float = 0.05) -> Tensor:
+    noise = torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(seed))
+    return 0.5 + strength * noise.expand(1, 3, -1, -1)
+
+
+def test_texture_loss_forgives_details_in_another_place_and_not_their_absence() -> None:
+    reference, loss = grain(0), TextureLoss()
+    elsewhere, smooth = loss(grain(1), reference), loss(torch.full_like(reference, 0.5), reference)
+    assert loss(reference, reference) == 0
+    assert elsewhere < 0.15 * smooth
+    assert MseLoss()(grain(1), reference) > MseLoss()(torch.full_like(reference, 0.5), reference)
+
+
+def test_texture_loss_is_the_difference_in_strength_whichever_is_the_stronger() -> None:
+    reference, loss = grain(0), TextureLoss()
+    band = 0.05 * math.sqrt(1 - 2 * (6 / 16) ** 2 + (70 / 256) ** 2)  # of white noise, less its binomial blur
+    for factor in (0.8, 1.2):
+        assert loss(grain(0, 0.05 * factor), reference) == pytest.approx(0.2 * band, rel=0.05)
+
+
+def test_texture_loss_asks_for_more_detail_where_there_is_hardly_any() -> None:
+    faint = grain(1, 0.001).requires_grad_()
+    TextureLoss()(faint, grain(0)).sum().backward()
+    assert faint.grad is not None
+    assert ((faint - 0.5) * faint.grad).sum() < 0  # stronger grain would lower the loss
 
 
 def test_text_loss_multiplies_the_error_inside_the_mask_only() -> None:
@@ -299,6 +327,49 @@ def test_resnet_looks_at_the_sizes_it_is_told_in_the_pose_of_lpips(
     assert "resnet" not in terms
     assert "lpips" not in terms
     assert loss.item() == pytest.approx(1.5 * terms["resnet_2"].item(), rel=1e-4)
+
+
+def lpips_of_steps(
+    term: dict[str, object], steps: int, pair: tuple[Tensor, Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """The losses of steps whose only term is LPIPS, at a weight of 1, and what it came to where it was due."""
+    losses = {"mse": {"weight": 0.0}, "lpips": {"weight": 1.0, "shift": 0, "turn": False, **term}}
+    config = from_dict({"phase": "perceptual", "losses": losses, "engine": {"precision": "float32"}})
+    objective, nothing = Objective(config, 4, torch.device("cpu")), torch.zeros(1)
+    level = torch.tensor([3 * math.log(4) / math.log(320)])  # where lambda is 0.001
+    group = Group(pair[0], None, level, (1, 1), 1.0)
+    found = [objective(pair[1], group, (nothing, nothing), None, step) for step in range(steps)]
+    return torch.stack([loss for loss, _ in found]), [
+        terms["lpips"] for _, terms in found if "lpips" in terms
+    ]
+
+
+def test_a_term_that_is_computed_in_one_step_of_three_counts_as_much_as_in_every_step(
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> None:
+    images = as_tensor(pair[0][:64, :64]), as_tensor(pair[1][:64, :64])
+    always, _ = lpips_of_steps({}, 1, images)
+    seldom, values = lpips_of_steps({"every": 3}, 300, images)
+    assert 80 < len(values) < 120
+    assert (seldom != 0).sum() == len(values)
+    assert torch.allclose(seldom.max(), 3 * always)
+
+
+def test_a_window_shows_a_network_parts_all_over_the_crops_whose_mean_is_that_of_the_crops(
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> None:
+    images = as_tensor(pair[0]), as_tensor(pair[1])
+    torch.manual_seed(0)
+    whole, _ = lpips_of_steps({}, 1, images)
+    parts, values = lpips_of_steps({"window": 96}, 40, images)
+    assert len({value.item() for value in values}) > 30
+    assert parts.mean().item() == pytest.approx(whole.item(), rel=0.1)
+
+
+@pytest.mark.parametrize("term", [{"every": 0}, {"window": 16}, {"window": -1}])
+def test_terms_that_cannot_be_computed_are_refused_before_training(term: dict[str, int]) -> None:
+    with pytest.raises(OptionError, match=rf"losses\.lpips\.{next(iter(term))}"):
+        from_dict({"phase": "perceptual", "losses": {"lpips": {"weight": 1.0, **term}}})
 
 
 @pytest.mark.parametrize("network", ["lpips", "resnet"])

@@ -73,7 +73,8 @@ def _store(arrays: dict[str, Tensor], name: str, weight: Tensor, bias: Tensor) -
     arrays[f"{name}.weight"], arrays[f"{name}.bias"] = weight, bias
 
 
-def _fold_block(arrays: dict[str, Tensor], name: str, block: Block) -> None:
+def _fold_block(arrays: dict[str, Tensor], name: str, block: nn.Module) -> None:
+    assert isinstance(block, Block)
     spatial, spatial_bias = block.spatial.folded()
     expand, expand_bias = matrix(block.expand)
     project, project_bias = matrix(block.project)
@@ -85,7 +86,6 @@ def _fold_block(arrays: dict[str, Tensor], name: str, block: Block) -> None:
 
 def _fold_blocks(arrays: dict[str, Tensor], name: str, blocks: nn.Module) -> None:
     for index, block in enumerate(blocks.children()):
-        assert isinstance(block, Block)
         _fold_block(arrays, f"{name}.{index}", block)
 
 
@@ -127,12 +127,17 @@ def _fold_context(model: PicoModel, arrays: dict[str, Tensor]) -> None:
 
 def _fold_decoder(model: PicoModel, arrays: dict[str, Tensor]) -> None:
     decoder = model.decoder
-    _store(arrays, "decoder.from_latent", *matrix(decoder.from_latent))
-    _fold_blocks(arrays, "decoder.blocks16", decoder.stage16[0])
-    _store(arrays, "decoder.up8", *fold_haar_up(*matrix(decoder.stage16[1])))  # type: ignore[arg-type]
+    weight, bias = matrix(decoder.stage16[1])  # type: ignore[arg-type]
+    first, first_bias = matrix(decoder.from_latent)
+    if model.architecture.decoder_blocks[0]:
+        _store(arrays, "decoder.from_latent", first, first_bias)
+        _fold_blocks(arrays, "decoder.blocks16", decoder.stage16[0])
+    else:  # with nothing between them, two matrices are one
+        weight, bias = weight @ first, bias + weight @ first_bias
+    _store(arrays, "decoder.up8", *fold_haar_up(weight, bias))
     _fold_blocks(arrays, "decoder.blocks8", decoder.stage8[0])
     _store(arrays, "decoder.up4", *fold_haar_up(*matrix(decoder.stage8[1])))  # type: ignore[arg-type]
-    _fold_block(arrays, "decoder.block4", decoder.stage4)
+    _fold_block(arrays, "decoder.block4", decoder.stage4[0])
     arrays["decoder.output.weight"] = 255 * _bands_to_pixels().T
     arrays["decoder.output.bias"] = torch.full((48,), 127.5)
     _store_gain(arrays, "decoder.gain_latent", decoder.gain_latent)

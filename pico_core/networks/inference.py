@@ -101,6 +101,9 @@ class _Arrays:
     def __init__(self, arrays: Mapping[str, NDArray[np.float32]], residual_dtype: torch.dtype):
         self._arrays, self._residual_dtype = arrays, residual_dtype
 
+    def has(self, name: str) -> bool:
+        return name in self._arrays
+
     def tensor(self, name: str) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(self._arrays[name], np.float32))
 
@@ -128,7 +131,7 @@ def make_conv(weight: Tensor, bias: Tensor, dtype: torch.dtype = torch.float32) 
 
 
 class _AtLevel:
-    """The five convolutions that the level gains are multiplied into, for one level."""
+    """The convolutions that the level gains are multiplied into, for one level."""
 
     def __init__(self, arrays: _Arrays, level: float):
         def gain(name: str) -> Tensor:
@@ -147,11 +150,14 @@ class _AtLevel:
         weight, bias = weights("encoder.to_hyper")
         rows = gain("encoder.gain_hyper")
         self.to_hyper = make_conv(weight * rows[:, None], bias * rows)
-        weight, bias = weights("decoder.from_latent")
-        self.from_latent = make_conv(weight * gain("decoder.gain_latent"), bias)
         weight, bias = weights("decoder.up8")
-        rows = gain("decoder.gain8").repeat(4)
-        self.up8 = make_conv(weight * rows[:, None], bias * rows)
+        rows, columns = gain("decoder.gain8").repeat(4), gain("decoder.gain_latent")
+        self.from_latent: _Conv | None = None
+        if arrays.has("decoder.from_latent.weight"):
+            first, first_bias = weights("decoder.from_latent")
+            self.from_latent = make_conv(first * columns, first_bias)
+            columns = torch.ones(())
+        self.up8 = make_conv(weight * rows[:, None] * columns, bias * rows)
 
 
 class Networks:
@@ -228,8 +234,8 @@ class Networks:
         at = self._at(level)
         cells = split_cells(_from_int16(symbols))
         latent = join_cells(self._context(_from_int16(z), y_cells=None, symbol_cells=cells)[1])
-        x = at.from_latent(latent)
-        x = _spread(at.up8(_run(self._decoder_blocks16, x)))
+        x = latent if at.from_latent is None else _run(self._decoder_blocks16, at.from_latent(latent))
+        x = _spread(at.up8(x))
         x = _spread(self._up4(_run(self._decoder_blocks8, x)))
         x = self._output(self._decoder_block4(x)).add_(0.5).clamp_(0, 255.5).to(torch.uint8)
         return np.ascontiguousarray(_spread(x, 4).permute(0, 2, 3, 1).numpy())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import OptionError
 from .alternatives import CONTEXTS, RESAMPLINGS, downsampler, upsampler
-from .layers import LEAK, Block, ConvScale, LevelGain, Transition, chain, in_float32
+from .layers import LEAK, ConvScale, LevelGain, Transition, chain, in_float32
 
 LOG_STEP_LIMIT = 3.0  # |log step| is clamped to this
 LOG_SCALE_LIMIT = 5.0  # |log scale| is clamped to this
@@ -36,8 +36,10 @@ class Architecture:
     hyper_width: int = 192  # channels inside the hyper-encoder and the context decoder
     scale_width: int = 96  # channels inside the scale decoder
     prior: int = 256  # channels of the context at 1/32
+    pass_width: int = 256  # channels inside each pass of the context model
     encoder_blocks: tuple[int, int] = (3, 4)  # at 1/8, at 1/16
     decoder_blocks: tuple[int, int] = (4, 4)  # at 1/16, at 1/8
+    fine_blocks: tuple[int, int] = (1, 0)  # of the decoder, at 1/4, at 1/2
     levels: int = 8  # anchors of the level conditioning
 
     # What the paper ablates. Only the defaults can be shipped: `folding` refuses what it has no arrays for.
@@ -65,7 +67,7 @@ class Architecture:
     def unfoldable(self) -> list[str]:
         """Names of the alternatives in use that exist for training only."""
         defaults = Architecture()
-        names = ("context", "learned_step", "stage_scales", "resampling")
+        names = ("context", "learned_step", "stage_scales", "resampling", "fine_blocks")
         return [name for name in names if getattr(self, name) != getattr(defaults, name)]
 
     def to_dict(self) -> dict[str, object]:
@@ -74,9 +76,9 @@ class Architecture:
 
 
 def _is_size(value: object) -> bool:
-    """Whether sizes are positive, and those of a pair as well; text and switches are none."""
+    """Whether sizes are positive, and numbers of blocks not negative; text and switches are none."""
     if isinstance(value, tuple):
-        return len(value) == 2 and all(type(count) is int and count > 0 for count in value)
+        return len(value) == 2 and all(type(count) is int and count >= 0 for count in value)
     return not isinstance(value, int) or isinstance(value, bool) or value > 0
 
 
@@ -163,9 +165,9 @@ class ContextModel(nn.Module):
         self.learned_step = a.learned_step
         self.steps = nn.ModuleList(
             nn.Sequential(
-                Transition(a.prior + k * part, a.prior),
-                chain(a.prior, 1),
-                Transition(a.prior, 2 * part),
+                Transition(a.prior + k * part, a.pass_width),
+                chain(a.pass_width, 1),
+                Transition(a.pass_width, 2 * part),
             )
             for k in range(passes)
         )
@@ -195,14 +197,17 @@ class Decoder(nn.Module):
         self.up8 = upsampler(kind, a.wide)
         self.stage8 = nn.Sequential(chain(a.wide, a.decoder_blocks[1], scaled), Transition(a.wide, 192))
         self.up4 = upsampler(kind, 48)
-        self.stage4 = Block(48)  # smooths across the 8x8 patches that the stages before it make
-        self.to_pixels = nn.Sequential(upsampler(kind, 12), upsampler(kind, 3))
+        # Smooths across the 8x8 patches that the stages before it make.
+        self.stage4 = chain(48, a.fine_blocks[0], scaled)
+        self.up2 = upsampler(kind, 12)
+        self.stage2 = chain(12, a.fine_blocks[1], scaled)
+        self.to_pixels = upsampler(kind, 3)
 
     def forward(self, latent: Tensor, level: Tensor) -> Tensor:
         """Latent (N,latent,H,W), level (N,) -> pixels (N,3,16H,16W), float32, about [0,1] but not clamped."""
         x = self.from_latent(latent * self.gain_latent(level))
         x = self.stage8(self.up8(self.stage16(x)) * self.gain8(level))
-        x = self.stage4(self.up4(x))
+        x = self.stage2(in_float32(self.up2, self.stage4(self.up4(x))))
         return in_float32(self.to_pixels, x) + 0.5
 
 

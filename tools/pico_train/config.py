@@ -71,7 +71,7 @@ class Data:
 class Tiles:
     """Training on neighbouring tiles, coded apart and cross-faded as the codec does."""
 
-    share: float = 0.0  # share of every batch
+    share: float = 0.0  # share of the steps
     window: int = 128  # side of a tile, a multiple of 64
 
 
@@ -94,6 +94,9 @@ class Term:
 
     weight: float = 0.0
     exponent: float = 1.0
+    every: int = (
+        1  # computed in one step of so many, drawn at random, and then weighted as many times as heavily
+    )
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ class SizedTerm(Term):
 
     # factors on the weight: of the crops, of them at half the size, at a quarter ...
     sizes: tuple[float, ...] = (1.0,)
+    # side in pixels of the part of the crops, drawn at random, that it sees at full size; 0: all of it. Its mean over
+    # positions keeps its expectation, and full size is where the time goes.
+    window: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,7 @@ class Losses:
     ms_ssim: Term = Term()  # of 1 - MS-SSIM
     tiling_artifact: Term = Term()
     grid_artifact: Term = Term()
+    texture: Term = Term()
     text_fidelity: Term = Term()
 
 
@@ -217,14 +224,12 @@ class Config:
         _require(divides, f"micro_batch {self.micro_batch} does not divide batch {self.batch}")
         for name, side in (("data.crop", self.data.crop), ("tiles.window", self.tiles.window)):
             _require(side > 0 and side % 64 == 0, f"{name} is {side}; it must be a multiple of 64")
-        tiled = self.tiles.share * self.batch
-        some = f"tiles.share {self.tiles.share} of batch {self.batch} is less than one crop; set it to 0"
-        _require(tiled == 0 or tiled >= 1, some)
         _require(self.optimiser.ema < 1, f"optimiser.ema is {self.optimiser.ema}; it must be below 1")
         judged = self.gan.window
         _require(judged == 0 or judged >= 16, f"gan.window is {judged}; it must be 16 or more, or 0")
         for name, term in vars(self.losses).items():
             _require(term.weight >= 0, f"losses.{name}.weight is {term.weight}; it must be 0 or more")
+            _require(term.every >= 1, f"losses.{name}.every is {term.every}; it must be 1 or more")
         for name in LEAST_SIDES:
             self._check_sizes(name)
         shares = len(self.data.shares) in (0, len(self.data.packs))
@@ -254,6 +259,8 @@ class Config:
         needed = LEAST_SIDES[name] if term.weight else 0
         problem = f"{key} has {len(term.sizes)} sizes, of which the last leaves crops {left} pixels a side"
         _require(left >= needed, f"{problem}; it needs {needed}")
+        seen = term.window == 0 or term.window >= LEAST_SIDES[name]
+        _require(seen, f"losses.{name}.window is {term.window}; it must be {LEAST_SIDES[name]} or more, or 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as a TOML file holds them."""

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,16 @@ from .integer_training import IntegerScaleDecoder
 from .objective import Adversary, Objective, Terms, autocast
 from .optimiser import AveragedWeights, MuonAdam, rate_factor
 from .packs import Pack, summary_of
-from .principal import start_linear
+from .principal import sample, start_linear
 from .processes import Team
+from .reshaping import is_reshaped, reshape
 from .run_log import Progress, RunLog, read_log
 from .sampling import Batches, Group, Prefetcher
-from .start import architecture_of, make_architecture, read_start, starting_weights
+from .start import Start, architecture_of, make_architecture, read_start, starting_weights
 from .tile_groups import code
 
 MOST_SKIPPED_IN_A_ROW = 50
+_PICTURES_TO_RESHAPE = 24
 
 
 class TrainingError(PicoError):
@@ -111,7 +113,7 @@ class Trainer:
         self._earlier: list[Any] = []
         if saved is None:
             if init is not None:
-                start = read_start(init)
+                start = self._reshaped(read_start(init), packs)
                 self.model.load_state_dict(starting_weights(start, self.config, init))
                 self.ema.load(self.model.state_dict())
                 self._earlier = list(start.history)
@@ -147,6 +149,14 @@ class Trainer:
         self.changes = differences(saved["config"], _plain(self.config.to_dict()))
         if saved["data"] != self._data:
             self.changes.append(f"pictures: {saved['data']} -> {self._data}")
+
+    def _reshaped(self, start: Start, packs: Sequence[Pack]) -> Start:
+        """The starting weights, with as many blocks and as wide passes as the config wants."""
+        if not is_reshaped(start.architecture, self.architecture):
+            return start
+        crops = sample(packs, self.config.data.crop, _PICTURES_TO_RESHAPE)
+        state = reshape(start.state, start.architecture, self.architecture, crops)
+        return replace(start, state=state, architecture=self.architecture)
 
     def state(self) -> dict[str, Any]:
         """Everything a checkpoint holds."""
@@ -194,9 +204,9 @@ class Trainer:
         for index in self.team.share_of(self._micro_batches):
             # Rounding noise, too, belongs to the micro-batch and not to the process or the history.
             torch.manual_seed(self.config.seed * 1_000_003 + self.step * 1009 + index)
-            for group in self._source.micro_batch(self.step, index):
-                for name, value in self._accumulate(group.to(self.device), discriminator).items():
-                    terms[name] = terms.get(name, torch.zeros((), device=self.device)) + value
+            group = self._source.micro_batch(self.step, index).to(self.device)
+            for name, value in self._accumulate(group, discriminator).items():
+                terms[name] = terms.get(name, torch.zeros((), device=self.device)) + value
         terms["stop"] = torch.tensor(float(stop), device=self.device)
         finite, norm = self._exchange(terms, discriminator)
         self.optimiser.set_factor(rate_factor(self.config.schedule, self.step))
@@ -220,7 +230,7 @@ class Trainer:
         adversary: Adversary | None = None
         if discriminator is not None:
             adversary = self.objective.adversary(discriminator, self.step, group.pixels)
-        loss, terms = self.objective(output, group, (bits[0], bits[1]), adversary)
+        loss, terms = self.objective(output, group, (bits[0], bits[1]), adversary, self.step)
         (loss * group.share).backward()  # type: ignore[no-untyped-call]
         terms["loss"] = loss.detach()
         if adversary is not None:

@@ -9,16 +9,18 @@ lambda rises exponentially with the level. The division keeps the highest levels
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pico_core.tiling import OVERLAP
 
-from .config import LEAST_SIDES, Config, PosedTerm, Term
+from .config import LEAST_SIDES, Config, PosedTerm, SizedTerm, Term
 from .discriminator import PATCH, Discriminator, codec_loss
 from .hardware import place, precision_of
 from .losses import (
@@ -27,6 +29,7 @@ from .losses import (
     MseLoss,
     MsSsimLoss,
     TextFidelityLoss,
+    TextureLoss,
     TilingArtifactLoss,
 )
 from .resnet import ResNetLoss
@@ -76,6 +79,18 @@ def _posed(images: tuple[Tensor, ...], term: PosedTerm) -> list[Tensor]:
     ]
 
 
+def _cut(images: tuple[Tensor, Tensor], side: int) -> tuple[Tensor, Tensor]:
+    """The same part of both images (N,3,H,W), drawn at random, at most `side` pixels a side; 0: all of them."""
+    height, width = images[0].shape[2:]
+    if side == 0 or side >= max(height, width):
+        return images
+    part = []
+    for length in (height, width):
+        first = int(torch.randint(max(0, length - side) + 1, ()))
+        part.append(slice(first, first + side))
+    return images[0][..., part[0], part[1]], images[1][..., part[0], part[1]]
+
+
 class Objective:
     """The loss of reconstructions, for one config."""
 
@@ -83,7 +98,7 @@ class Objective:
         self._config, self._levels, self._device = config, levels, device
         self._mse, self._text = MseLoss(), TextFidelityLoss()
         self._tiling, self._grid = TilingArtifactLoss(), GridArtifactLoss()
-        self._ms_ssim = MsSsimLoss().to(device)
+        self._ms_ssim, self._texture = MsSsimLoss().to(device), TextureLoss().to(device)
         self._networks: dict[str, LpipsLoss | ResNetLoss] = {}  # by their name among the losses
         if config.losses.lpips.weight:
             self._networks["lpips"] = place(LpipsLoss(), device)
@@ -124,10 +139,11 @@ class Objective:
         group: Group,
         bits: tuple[Tensor, Tensor],
         adversary: Adversary | None,
+        step: int = 0,
     ) -> tuple[Tensor, Terms]:
         """Reconstructions (N,3,H,W) of a group, and bits per pixel of y and z (N,) each.
 
-        Returns the loss, a mean over the group, and the unweighted means of all terms by name.
+        Returns the loss, a mean over the group, and the unweighted means by name of all terms that are due at the step.
         """
         output = output.contiguous(memory_format=torch.channels_last)
         relative = self.relative_lambda(group.level)
@@ -135,8 +151,8 @@ class Objective:
         terms = {"bpp": rate, "bpp_hyper": bits[1]}
         terms["mse"] = (output - group.pixels).square().mean((1, 2, 3))
         total = rate
-        for name, term, value in self._distortions(output, group):
-            total = total + term.weight * relative**term.exponent * value
+        for name, term, value in self._distortions(output, group, step):
+            total = total + term.weight * term.every * relative**term.exponent * value
             terms.setdefault(name, value)
         if adversary is not None and adversary.weight > 0:
             adversarial = self._adversarial(output, group, adversary)
@@ -145,27 +161,30 @@ class Objective:
         loss = (total / relative.sqrt()).mean()
         return loss, {name: value.detach().float().mean() for name, value in terms.items()}
 
-    def _distortions(self, output: Tensor, group: Group) -> list[tuple[str, Term, Tensor]]:
-        """Name, weight and value (N,) of every term that has a weight."""
-        losses, reference = self._config.losses, group.pixels
-        found = []
-        if losses.mse.weight:
-            found.append(("mse", losses.mse, self._mse(output, reference)))
-        if self._networks:
-            posed = _posed((output, reference), losses.lpips)
-            for name in self._networks:
+    def _distortions(self, output: Tensor, group: Group, step: int) -> list[tuple[str, Term, Tensor]]:
+        """Name, weight and value (N,) of every term that has a weight and is due at the step."""
+        reference, due = group.pixels, self._due(step)
+        simple: dict[str, Callable[[], Tensor]] = {
+            "mse": lambda: self._mse(output, reference),
+            "ms_ssim": lambda: self._ms_ssim(output, reference),
+            "tiling_artifact": lambda: self._tiling(output, reference),
+            "grid_artifact": lambda: self._grid(*self._within_a_grid((output, reference), group.tiles)),
+            "texture": lambda: self._texture(output, reference),
+            "text_fidelity": lambda: self._text(output, reference, group.mask),
+        }
+        found = [(name, due[name], value()) for name, value in simple.items() if name in due]
+        if networks := [name for name in self._networks if name in due]:
+            posed = _posed((output, reference), self._config.losses.lpips)
+            for name in networks:
                 found += self._seen_at_sizes(name, *posed)
-        if losses.ms_ssim.weight:
-            found.append(("ms_ssim", losses.ms_ssim, self._ms_ssim(output, reference)))
-        if losses.tiling_artifact.weight:
-            found.append(("tiling_artifact", losses.tiling_artifact, self._tiling(output, reference)))
-        if losses.grid_artifact.weight:
-            value = self._grid(*self._within_a_grid((output, reference), group.tiles))
-            found.append(("grid_artifact", losses.grid_artifact, value))
-        if losses.text_fidelity.weight:
-            value = self._text(output, reference, group.mask)
-            found.append(("text_fidelity", losses.text_fidelity, value))
         return found
+
+    def _due(self, step: int) -> dict[str, Term]:
+        """The terms that are computed at a step. Those that are not in every one are drawn, in all processes alike."""
+        terms: dict[str, Term] = vars(self._config.losses)
+        drawn = np.random.default_rng([self._config.seed, step]).random(len(terms))
+        chosen = zip(terms.items(), drawn, strict=True)
+        return {name: term for (name, term), draw in chosen if term.weight and draw * term.every < 1}
 
     def _seen_at_sizes(
         self, network: str, output: Tensor, reference: Tensor
@@ -174,18 +193,20 @@ class Objective:
 
         Zero for reductions that are too small for it, as pairs of narrow tiles may become.
         """
-        term, found = getattr(self._config.losses, network), []
+        term: SizedTerm = getattr(self._config.losses, network)
+        images, found = (output, reference), []
         for halvings, factor in enumerate(term.sizes):
             if halvings:
-                output, reference = (F.avg_pool2d(image, 2) for image in (output, reference))
+                images = F.avg_pool2d(images[0], 2), F.avg_pool2d(images[1], 2)
             if not factor:
                 continue
             value = torch.zeros(len(output), device=self._device)
-            if min(output.shape[2:]) >= LEAST_SIDES[network]:
+            if min(images[0].shape[2:]) >= LEAST_SIDES[network]:
+                seen = images if halvings else _cut(images, term.window)
                 with autocast(self._config, self._device):
-                    value = self._networks[network](output, reference)
+                    value = self._networks[network](*seen)
             name = f"{network}_{2**halvings}" if halvings else network
-            found.append((name, Term(term.weight * factor, term.exponent), value))
+            found.append((name, Term(term.weight * factor, term.exponent, term.every), value))
         return found
 
     def _within_a_grid(self, images: tuple[Tensor, ...], tiles: tuple[int, int]) -> list[Tensor]:

@@ -98,32 +98,26 @@ class Batches:
         """Micro-batches in a batch."""
         return self._config.batch // self._config.micro_batch
 
-    def micro_batch(self, step: int, index: int) -> list[Group]:
-        """The groups of a micro-batch: plain crops, and neighbouring tiles where the config wants some."""
+    def micro_batch(self, step: int, index: int) -> Group:
+        """A micro-batch: plain crops or, at a share of the steps, neighbouring tiles."""
         config = self._config
         first = index * config.micro_batch
-        slots = range(first, first + config.micro_batch)
-        tiled = [slot for slot in slots if _is_tiled(slot, config.tiles.share)]
-        plain = [slot for slot in slots if slot not in tiled]
-        groups = []
-        if plain:
-            keys = [(step, slot) for slot in plain]
-            levels = [self._level(step, slot) for slot in plain]
-            size = (config.data.crop, config.data.crop)
-            groups.append(self._group(keys, levels, size, (1, 1), len(plain) / config.batch))
-        if tiled:
-            groups.append(self._tile_group(step, index, tiled))
-        return groups
+        slots = list(range(first, first + config.micro_batch))
+        share = len(slots) / config.batch
+        if _is_tiled(step, config.tiles.share):
+            return self._tile_group(step, index, slots, share)
+        keys = [(step, slot) for slot in slots]
+        levels = [self._level(step, slot) for slot in slots]
+        return self._group(keys, levels, (config.data.crop, config.data.crop), (1, 1), share)
 
-    def _tile_group(self, step: int, index: int, slots: list[int]) -> Group:
+    def _tile_group(self, step: int, index: int, slots: list[int], share: float) -> Group:
         """Four tiles for every slot: one 2x2 arrangement, or two pairs."""
-        config = self._config
         rows, columns = ARRANGEMENTS[int(self._random(step, index, 1).integers(len(ARRANGEMENTS)))]
         pairs = 4 // (rows * columns)
         keys = [(step, slot, 1 + pair) for slot in slots for pair in range(pairs)]
         levels = [self._level(step, slot + pair / pairs) for slot in slots for pair in range(pairs)]
-        height, width = (covered(count, config.tiles.window) for count in (rows, columns))
-        return self._group(keys, levels, (height, width), (rows, columns), len(slots) / config.batch)
+        height, width = (covered(count, self._config.tiles.window) for count in (rows, columns))
+        return self._group(keys, levels, (height, width), (rows, columns), share)
 
     def _group(
         self,
@@ -206,9 +200,9 @@ def covered(count: int, window: int) -> int:
     return count * window - (count - 1) * OVERLAP
 
 
-def _is_tiled(slot: int, share: float) -> bool:
-    """Every so many slots, evenly, so that every micro-batch has its part."""
-    return int((slot + 1) * share) > int(slot * share)
+def _is_tiled(step: int, share: float) -> bool:
+    """Every so many steps, evenly. All crops of a step have one size, because two would take a third more time."""
+    return int((step + 1) * share) > int(step * share)
 
 
 def _weights(pixels_of_pack: list[list[int]], shares: Sequence[float]) -> list[float]:
@@ -235,14 +229,14 @@ class Prefetcher:
     def __init__(self, batches: Batches):
         self._batches = batches
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="crops")
-        self._next: tuple[Key, Future[list[Group]]] | None = None
+        self._next: tuple[Key, Future[Group]] | None = None
 
-    def micro_batch(self, step: int, index: int) -> list[Group]:
+    def micro_batch(self, step: int, index: int) -> Group:
         """What `Batches.micro_batch` returns."""
         if self._next is not None and self._next[0] == (step, index):
-            groups = self._next[1].result()
+            group = self._next[1].result()
         else:
-            groups = self._batches.micro_batch(step, index)
+            group = self._batches.micro_batch(step, index)
         following = (step, index + 1) if index + 1 < self._batches.micro_batches else (step + 1, 0)
         self._next = (following, self._pool.submit(self._batches.micro_batch, *following))
-        return groups
+        return group

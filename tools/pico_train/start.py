@@ -1,4 +1,4 @@
-"""Starting points of a run: weights of earlier runs, shipped weights, weights of the prototype network."""
+"""Starting points of a run: weights of earlier runs, shipped weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pico_core.errors import OptionError, PicoError
+from pico_core.errors import OptionError
 from pico_core.networks.model import Architecture, PicoModel
 
-from . import checkpoint, prototype
+from . import checkpoint
 from .config import Config
 from .widening import widen_latents
 
@@ -62,10 +62,7 @@ def read_start(path: Path) -> Start:
         raise OptionError(msg)
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
-    try:
-        saved = checkpoint.read(path)
-    except checkpoint.CheckpointError:
-        return _from_prototype(path)
+    saved = checkpoint.read(path)
     low, high = (saved["config"]["rate"][name] for name in ("lambda_low", "lambda_high"))
     architecture = make_architecture(saved["architecture"])
     packs = saved["config"]["data"]["packs"]
@@ -80,7 +77,7 @@ def _from_safetensors(path: Path) -> Start:
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {}).get("pico", "null"))
         if metadata is None:
-            return _nameless(prototype.rename(load_file(path)))
+            return _nameless(load_file(path))
     except (SafetensorError, ValueError) as error:
         msg = f"{path} is no weights file: {error}"
         raise OptionError(msg) from error
@@ -95,17 +92,6 @@ def _from_safetensors(path: Path) -> Start:
     return Start(
         model.state_dict(), model.architecture, known, card.get("training", ()), card.get("data", {})
     )
-
-
-def _from_prototype(path: Path) -> Start:
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        return _nameless(prototype.rename(saved["ema"]))
-    except PicoError:
-        raise
-    except Exception as error:  # torch raises many kinds for damaged files
-        msg = f"{path} holds no weights that can be trained further ({type(error).__name__})"
-        raise OptionError(msg) from error
 
 
 def _nameless(state: Mapping[str, Tensor]) -> Start:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pico_core.networks.folding import PIXEL_CENTRE
@@ -74,12 +75,18 @@ class _Unfolding:
 
     def _decoder(self, model: PicoModel) -> None:
         decoder = model.decoder
-        _set(decoder.from_latent, *self._pair("decoder.from_latent"))
+        if "decoder.from_latent.weight" in self._arrays:
+            _set(decoder.from_latent, *self._pair("decoder.from_latent"))
+        else:  # folding made one matrix of two
+            identity = torch.eye(*decoder.from_latent.weight.shape[:2])
+            _set(decoder.from_latent, identity, torch.zeros(len(identity)))
         self._blocks("decoder.blocks16", decoder.stage16[0])
-        _set(decoder.stage16[1], *_to_bands(*self._pair("decoder.up8")))
+        weight, bias = _to_bands(*self._pair("decoder.up8"))
+        columns = decoder.from_latent.weight.shape[0]
+        _set(decoder.stage16[1], F.pad(weight, (0, columns - weight.shape[1])), bias)
         self._blocks("decoder.blocks8", decoder.stage8[0])
         _set(decoder.stage8[1], *_to_bands(*self._pair("decoder.up4")))
-        self._block("decoder.block4", decoder.stage4)
+        self._block("decoder.block4", decoder.stage4[0])
         self._gain("decoder.gain_latent", decoder.gain_latent)
         self._gain("decoder.gain8", decoder.gain8)
 

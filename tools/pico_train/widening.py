@@ -35,7 +35,8 @@ def widen_latents(state: Mapping[str, Tensor], latent: int) -> dict[str, Tensor]
         name = f"scale_decoder.at16.{part}"
         _put(widened, name, 0, state[name].mean(0, keepdim=True).expand(more, *state[name].shape[1:]))
     for number in range(len({n.split(".")[2] for n in state if n.startswith("context_model.steps.")})):
-        _widen_pass(widened, f"context_model.steps.{number}", old, more)
+        prior = len(state["context_decoder.stage32.1.weight"])
+        _widen_pass(widened, f"context_model.steps.{number}", prior, old, more)
     return widened
 
 
@@ -50,10 +51,9 @@ def _widen_encoder(state: dict[str, Tensor], more: int) -> None:
     _put(state, "encoder.to_latent.scale_out", 0, _ones(state["encoder.to_latent.scale_out"], 0, more))
 
 
-def _widen_pass(state: dict[str, Tensor], name: str, old: int, more: int) -> None:
+def _widen_pass(state: dict[str, Tensor], name: str, prior: int, old: int, more: int) -> None:
     """One pass of the context model: inputs for each part that is known, and outputs for mean and step."""
     weight, scale = state[f"{name}.0.weight"], state[f"{name}.0.scale_in"]
-    prior = weight.shape[0]
     parts = (weight.shape[1] - prior) // old
     sizes = [prior, *[old] * parts]
     pieces = zip(torch.split(weight, sizes, 1), torch.split(scale, sizes, 1), strict=True)
