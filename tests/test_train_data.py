@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -16,9 +17,10 @@ from PIL import Image
 
 from pico_core.errors import OptionError
 from pico_train.config import Config, from_dict
-from pico_train.packs import Pack, PackError, Packing, pack, read_outlines, spread, summary_of, write_outlines
+from pico_train.detection import find_in_pack
+from pico_train.outlines import OutlinesError, draw_mask, read_outlines, write_outlines
+from pico_train.packs import Pack, PackError, Packing, pack, spread, summary_of
 from pico_train.sampling import Batches, Group, Prefetcher
-from pico_train.text_masks import draw_mask
 
 CPU = torch.device("cpu")
 
@@ -176,7 +178,7 @@ def test_a_pack_stopped_while_its_parts_move_leaves_nothing(
 def test_outlines_of_an_earlier_pack_are_not_taken_for_those_of_a_new_one(
     folder: Path, tmp_path: Path
 ) -> None:
-    write_outlines(tmp_path, {})
+    write_outlines(tmp_path, "faces", {})
     with pytest.raises(OptionError, match="text-masks"):
         pack([folder], tmp_path, Packing())
 
@@ -273,9 +275,10 @@ def test_shares_decide_how_often_a_pack_is_drawn_from(raw: Path, tmp_path: Path)
     assert black_crops(config()) < 10
 
 
-def test_packs_without_text_outlines_cannot_train_the_text_loss(raw: Path) -> None:
-    wanted = config(phase="perceptual", losses={"text_fidelity": {"weight": 1.0}})
-    with pytest.raises(OptionError, match="pico-train text-masks"):
+@pytest.mark.parametrize("kind", ["text", "face"])
+def test_packs_without_outlines_cannot_train_the_losses_that_need_them(raw: Path, kind: str) -> None:
+    wanted = config(phase="perceptual", losses={f"{kind}_fidelity": {"weight": 1.0}})
+    with pytest.raises(OutlinesError, match=f"pico-train {kind}-masks"):
         Batches(wanted, 8, CPU, [Pack(raw)])
 
 
@@ -294,7 +297,7 @@ def sign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(pixels).save(base / "pictures" / "sign.png")
     pack([base / "pictures"], base / "pack", Packing())
     outline = [[60.0, 70.0], [140.0, 70.0], [140.0, 90.0], [60.0, 90.0]]
-    write_outlines(base / "pack", {"pictures/sign.png": [outline]})
+    write_outlines(base / "pack", "text", {"pictures/sign.png": [outline]})
     return base / "pack"
 
 
@@ -308,12 +311,13 @@ def test_text_masks_follow_crop_scale_and_mirror(sign: Path) -> None:
     seen = 0
     for step in range(20):
         group = batches.micro_batch(step, 0)
-        if group.mask is None:
+        if not group.masks:
             continue
+        mask = group.masks["text"]
         white = group.pixels[:, :1] > 0.98
-        assert group.mask[white].numel() == 0 or group.mask[white].min() > 0.5
+        assert mask[white].numel() == 0 or mask[white].min() > 0.5
         far = torch.nn.functional.max_pool2d(white.float(), 31, 1, 15) == 0
-        assert group.mask[far & (group.pixels[:, :1] < 0.02)].sum() <= 0.02 * group.mask.sum() + 1e-3
+        assert mask[far & (group.pixels[:, :1] < 0.02)].sum() <= 0.02 * mask.sum() + 1e-3
         seen += int(white.any())
     assert seen > 5
 
@@ -348,16 +352,28 @@ def test_text_masks_have_soft_edges() -> None:
 
 def test_outlines_travel_with_their_pictures_and_shrink_with_them(sign: Path, tmp_path: Path) -> None:
     pack([sign], tmp_path / "half", Packing(max_side=100))
-    outlines = read_outlines(tmp_path / "half")
+    outlines = read_outlines(tmp_path / "half", "text")
     assert outlines is not None
     assert outlines["pictures/sign.png"][0][1] == [70.0, 35.0]
+
+
+def test_faces_are_found_in_a_pack_and_outlined(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    people = Path(__file__).parent / "pictures" / "two-faces.jpg"
+    shutil.copy(people, tmp_path / "pictures")
+    Image.new("RGB", (320, 160), "grey").save(tmp_path / "pictures" / "plain.png")
+    pack([tmp_path / "pictures"], tmp_path / "pack", Packing())
+    assert find_in_pack(tmp_path / "pack", "faces") == (2, 1)
+    outlines = read_outlines(tmp_path / "pack", "faces")
+    assert outlines is not None
+    assert outlines["pictures/plain.png"] == []
+    first = np.array(sorted(outlines["pictures/two-faces.jpg"])[0])
+    assert first.mean(0) == pytest.approx([84, 122], abs=10)
 
 
 def test_text_is_found_where_text_is(tmp_path: Path) -> None:
     pytest.importorskip("rapidocr_onnxruntime", reason="the text detector is not installed")
     from PIL import ImageDraw, ImageFont
-
-    from pico_train.text_masks import find_text
 
     (tmp_path / "pictures").mkdir()
     page = Image.new("RGB", (320, 160), "white")
@@ -365,8 +381,8 @@ def test_text_is_found_where_text_is(tmp_path: Path) -> None:
     page.save(tmp_path / "pictures" / "page.png")
     Image.new("RGB", (320, 160), "grey").save(tmp_path / "pictures" / "plain.png")
     pack([tmp_path / "pictures"], tmp_path / "pack", Packing())
-    assert find_text(tmp_path / "pack") == (2, 1)
-    outlines = read_outlines(tmp_path / "pack")
+    assert find_in_pack(tmp_path / "pack", "text") == (2, 1)
+    outlines = read_outlines(tmp_path / "pack", "text")
     assert outlines is not None
     xs, ys = zip(*outlines["pictures/page.png"][0], strict=True)
     assert 20 < min(xs) < 60

@@ -24,9 +24,9 @@ from pico_train.discriminator import Discriminator, codec_loss, discriminator_lo
 from pico_train.losses import (
     GridArtifactLoss,
     LpipsLoss,
+    MaskedFidelityLoss,
     MseLoss,
     MsSsimLoss,
-    TextFidelityLoss,
     TextureLoss,
     TilingArtifactLoss,
 )
@@ -115,7 +115,7 @@ def test_grid_loss_of_neighbouring_tiles_looks_at_one_tile_only() -> None:
     image[..., 120::16] += 0.1
 
     def term(tiles: tuple[int, int]) -> float:
-        _, terms = objective(image, Group(pixels, None, level, tiles, 1.0), bits, None)
+        _, terms = objective(image, Group(pixels, {}, level, tiles, 1.0), bits, None)
         return float(terms["grid_artifact"])
 
     assert term((2, 2)) == 0
@@ -150,7 +150,7 @@ def test_texture_loss_asks_for_more_detail_where_there_is_hardly_any() -> None:
 
 
 def test_text_loss_multiplies_the_error_inside_the_mask_only() -> None:
-    reference, loss = torch.full((2, 3, 32, 32), 0.5), TextFidelityLoss()
+    reference, loss = torch.full((2, 3, 32, 32), 0.5), MaskedFidelityLoss()
     mask = torch.zeros(2, 1, 32, 32)
     mask[0, :, 8:16, 8:24] = 1
     mask[0, :, 16:20, 8:24] = 0.5
@@ -172,7 +172,7 @@ def test_text_mask_blocks_the_adversarial_gradient_inside_and_nowhere_else() -> 
 
     def gradient(shielded: bool) -> Tensor:
         leaf = image.clone().requires_grad_()
-        shown = TextFidelityLoss.shield(leaf, mask) if shielded else leaf
+        shown = MaskedFidelityLoss.shield(leaf, mask) if shielded else leaf
         assert torch.equal(shown, leaf)  # the discriminator sees the same picture
         codec_loss(critic(shown)).mean().backward()  # type: ignore[no-untyped-call]
         assert leaf.grad is not None
@@ -260,7 +260,7 @@ def test_loss_is_rate_plus_lambda_times_squared_error_balanced_over_levels() -> 
     config = from_dict({"rate": {"lambda_low": 0.001, "lambda_high": 0.064}})
     objective = Objective(config, 4, torch.device("cpu"))
     reference = torch.full((2, 3, 64, 64), 0.5)
-    group = Group(reference, None, torch.tensor([0.0, 3.0]), (1, 1), 1.0)
+    group = Group(reference, {}, torch.tensor([0.0, 3.0]), (1, 1), 1.0)
     bits = torch.tensor([0.3, 0.9]), torch.tensor([0.1, 0.1])
     loss, terms = objective(reference + 0.02, group, bits, None)
     lambdas = torch.tensor([0.001, 0.064])
@@ -286,7 +286,7 @@ def lpips_values(shift: int, turn: bool, group: Group, output: torch.Tensor) -> 
 
 def test_lpips_is_compared_in_changing_poses(pair: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
     reference, distorted = (as_tensor(image) for image in pair)
-    group = Group(reference, None, torch.zeros(1), (1, 1), 1.0)
+    group = Group(reference, {}, torch.zeros(1), (1, 1), 1.0)
     torch.manual_seed(1)
     assert len(lpips_values(0, False, group, distorted)) == 1
     assert len(lpips_values(15, False, group, distorted)) > 8
@@ -304,7 +304,7 @@ def test_lpips_counts_what_is_seen_at_half_and_quarter_size(
     config = from_dict({"phase": "perceptual", "losses": losses, "engine": {"precision": "float32"}})
     objective, nothing = Objective(config, 4, torch.device("cpu")), torch.zeros(1)
     level = torch.tensor([3 * math.log(4) / math.log(320)])  # where lambda is 0.001
-    group = Group(reference, None, level, (1, 1), 1.0)
+    group = Group(reference, {}, level, (1, 1), 1.0)
     loss, terms = objective(distorted, group, (nothing, nothing), None)
     quarters = [F.avg_pool2d(image, 4) for image in (distorted, reference)]
     assert terms["lpips"] == pytest.approx(LpipsLoss()(distorted, reference).item(), rel=1e-4)
@@ -321,7 +321,7 @@ def test_resnet_looks_at_the_sizes_it_is_told_in_the_pose_of_lpips(
     config = {"phase": "perceptual", "losses": {"mse": {"weight": 0.0}, **losses}}
     objective = Objective(from_dict(config | {"engine": {"precision": "float32"}}), 4, torch.device("cpu"))
     level, nothing = torch.tensor([3 * math.log(4) / math.log(320)]), torch.zeros(1)
-    loss, terms = objective(distorted, Group(reference, None, level, (1, 1), 1.0), (nothing, nothing), None)
+    loss, terms = objective(distorted, Group(reference, {}, level, (1, 1), 1.0), (nothing, nothing), None)
     halves = [F.avg_pool2d(image, 2) for image in (distorted, reference)]
     assert terms["resnet_2"] == pytest.approx(ResNetLoss()(*halves).item(), rel=1e-4)
     assert "resnet" not in terms
@@ -337,7 +337,7 @@ def lpips_of_steps(
     config = from_dict({"phase": "perceptual", "losses": losses, "engine": {"precision": "float32"}})
     objective, nothing = Objective(config, 4, torch.device("cpu")), torch.zeros(1)
     level = torch.tensor([3 * math.log(4) / math.log(320)])  # where lambda is 0.001
-    group = Group(pair[0], None, level, (1, 1), 1.0)
+    group = Group(pair[0], {}, level, (1, 1), 1.0)
     found = [objective(pair[1], group, (nothing, nothing), None, step) for step in range(steps)]
     return torch.stack([loss for loss, _ in found]), [
         terms["lpips"] for _, terms in found if "lpips" in terms

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from pico_train.config import Config, from_dict
-from pico_train.packs import Pack, Packing, pack, write_outlines
+from pico_train.outlines import write_outlines
+from pico_train.packs import Pack, Packing, pack
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +34,7 @@ ARCHITECTURE = {
 
 
 def make_pack(folder: Path) -> Path:
-    """A pack of two smooth coloured pictures with some noise, half of each outlined as text."""
+    """A pack of two smooth coloured pictures with some noise, half of each outlined as text and as a face."""
     random = np.random.default_rng(0)
     pictures = folder / "pictures"
     pictures.mkdir(parents=True)
@@ -44,7 +45,9 @@ def make_pack(folder: Path) -> Path:
         Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(pictures / f"{index}.png")
     pack([pictures], folder / "pack", Packing())
     outline = [[0.0, 0.0], [96.0, 0.0], [96.0, 160.0], [0.0, 160.0]]
-    write_outlines(folder / "pack", {photo.entry.name: [outline] for photo in Pack(folder / "pack").photos})
+    names = [photo.entry.name for photo in Pack(folder / "pack").photos]
+    for kind in ("text", "faces"):
+        write_outlines(folder / "pack", kind, {name: [outline] for name in names})
     return folder / "pack"
 
 
@@ -61,7 +64,9 @@ def small_config(pack_folder: Path, **changes: Any) -> Config:
             "lpips": {"weight": 1.5, "exponent": 0.85},
             "ms_ssim": {"weight": 0.5},
             "tiling_artifact": {"weight": 8.0, "exponent": 0.7},
+            "texture": {"weight": 20.0, "exponent": 0.7},
             "text_fidelity": {"weight": 10.0, "exponent": 0.7},
+            "face_fidelity": {"weight": 10.0, "exponent": 0.7},
         },
         "gan": {"weight": 0.02, "start": 2, "lead": 1, "warm_up": 4, "width": 16},
         "schedule": {"steps": 8, "warm_up": 2},
@@ -75,7 +80,10 @@ def small_config(pack_folder: Path, **changes: Any) -> Config:
 
 def mse_config(pack_folder: Path, **changes: Any) -> Config:
     """The first phase, as small as it gets."""
-    plain = {name: {"weight": 0.0} for name in ("lpips", "ms_ssim", "tiling_artifact", "text_fidelity")}
+    plain = {
+        name: {"weight": 0.0}
+        for name in ("lpips", "ms_ssim", "tiling_artifact", "texture", "text_fidelity", "face_fidelity")
+    }
     fixed = {"phase": "mse", "losses": plain, "gan": {"weight": 0.0}, "tiles": {"share": 0.0}}
     return small_config(pack_folder, **{**fixed, **changes})
 

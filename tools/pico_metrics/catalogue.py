@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from . import (
     colour,
+    faces,
     lpips,
     ms_ssim,
     networks,
@@ -115,6 +116,8 @@ _OF_PICTURES = (
         texture.texture_correlation,
         least_side=texture.LEAST_SIDE,
     ),
+    Metric("face_error", "error in faces", False, faces.face_error),
+    Metric("face_lpips", "LPIPS (Alex) in faces", False, faces.face_lpips, least_side=networks.LEAST_SIDE),
     Metric("colour_shift", "colour shift", False, colour.colour_shift, unit="delta E"),
 )
 _OF_TEXT = (

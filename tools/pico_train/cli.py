@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pico_codec.program import FINE, Program, say
@@ -26,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _program() -> Program:
     program = Program("pico-train", "Make weights for the codec.", _EXIT_CODES)
     _add_pack(program)
-    _add_text_masks(program)
+    _add_masks(program, "text", "PP-OCR's detector", "text loss")
+    _add_masks(program, "faces", "MTCNN", "face loss")
     _add_run(program)
     _add_plot(program)
     _add_average(program)
@@ -79,24 +81,24 @@ def _pack(arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def _add_text_masks(program: Program) -> None:
+def _add_masks(program: Program, kind: str, detector: str, loss: str) -> None:
     command = program.command(
-        "text-masks",
-        "find text in a pack's pictures, for the text loss",
-        _text_masks,
-        "Find text with PP-OCR's detector and cache the outlines in each pack as text.json.",
+        f"{'text' if kind == 'text' else 'face'}-masks",
+        f"find {kind} in a pack's pictures, for the {loss}",
+        partial(_masks, kind),
+        f"Find {kind} with {detector} and cache the outlines in each pack as {kind}.json.",
     )
     command.add_argument("packs", metavar="PACK", type=Path, nargs="+", help="packs of `pico-train pack`")
     command.add_argument("--threads", type=int, default=1, metavar="N", help="of the detector (default 1)")
     command.add_argument("--again", action="store_true", help="look at every picture again")
 
 
-def _text_masks(arguments: argparse.Namespace) -> int:
-    from .text_masks import find_text
+def _masks(kind: str, arguments: argparse.Namespace) -> int:
+    from .detection import find_in_pack
 
     for folder in arguments.packs:
-        pictures, with_text = find_text(folder, arguments.threads, arguments.again)
-        print(f"{folder}: text in {with_text} of {pictures} pictures")
+        pictures, found = find_in_pack(folder, kind, arguments.threads, arguments.again)
+        print(f"{folder}: {kind} in {found} of {pictures} pictures")
     return FINE
 
 

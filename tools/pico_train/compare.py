@@ -2,7 +2,8 @@
 
 Every run is measured on the same pictures by the model's own estimate of its bits, in floating point on whole pictures,
 so that runs can be compared that are not exported, or cannot be. Prints BD-rates (negative: fewer bits for the same
-score) and the strength of fine details at levels in between. Measurements are kept in `--out`.
+score) and the strength of fine details at levels in between. Measurements are kept in `--out`; several calls with parts
+of the pictures (`--first`, `--count`) may fill it side by side, each with one thread.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ TEXTURES = ("texture_flat", "texture_middling", "texture_busy", "texture_correla
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is not measured yet, and print."""
+    import torch
+
     from pico_bench import tables
 
+    torch.set_num_threads(1)
     parser = argparse.ArgumentParser(prog="python -m pico_train.compare", description=__doc__)
     parser.add_argument(
         "runs", type=Path, nargs="+", metavar="RUN", help="runs, checkpoints or weights files"

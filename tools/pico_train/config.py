@@ -108,6 +108,9 @@ class SizedTerm(Term):
     # side in pixels of the part of the crops, drawn at random, that it sees at full size; 0: all of it. Its mean over
     # positions keeps its expectation, and full size is where the time goes.
     window: int = 0
+    spread: float = (
+        0.0  # of the difference between local deviations of features, beside that between the features
+    )
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class Losses:
     grid_artifact: Term = Term()
     texture: Term = Term()
     text_fidelity: Term = Term()
+    face_fidelity: Term = Term()
 
 
 @dataclass(frozen=True)
@@ -254,6 +258,7 @@ class Config:
     def _check_sizes(self, name: str) -> None:
         term: SizedTerm = getattr(self.losses, name)
         key = f"losses.{name}.sizes"
+        _require(term.spread >= 0, f"losses.{name}.spread is {term.spread}; it must be 0 or more")
         _require(len(term.sizes) > 0, f"{key} must have a factor for each size, the full one first")
         left = (self.data.crop - self.losses.lpips.shift) // 2 ** (len(term.sizes) - 1)
         needed = LEAST_SIDES[name] if term.weight else 0

@@ -98,43 +98,51 @@ class TextureLoss(nn.Module):
     twice. This term asks for as much of them as there was, wherever they lie inside a block.
     """
 
-    _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
     _LUMA = (0.299, 0.587, 0.114)
-    _BLOCKS = (8, 16)
+    _STEPS = (4, 2)  # how many times smaller the squares become, and then again
     _LEAST = (
         1e-3**2
     )  # of a mean square, so that the root has a gradient where there is nothing: 0.25 steps of a byte
 
     def __init__(self) -> None:
         super().__init__()
-        taps = torch.tensor(self._BINOMIAL)
-        self.register_buffer("kernel", torch.outer(taps, taps).view(1, 1, 5, 5), persistent=False)
-        self.register_buffer("luma", torch.tensor(self._LUMA).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("luma", torch.tensor(self._LUMA), persistent=False)
 
     def forward(self, image: Tensor, reference: Tensor) -> Tensor:
         """Images (N,3,H,W), sides of at least 16 -> (N,)."""
         squares = torch.cat([self._finest_band(image), self._finest_band(reference)]).square()
         total = torch.zeros(len(image), device=image.device)
-        for size in self._BLOCKS:
-            roots = (F.avg_pool2d(squares, size, size // 2) + self._LEAST).sqrt()
-            ours, theirs = roots.chunk(2)
+        for step in self._STEPS:
+            squares = F.avg_pool2d(squares, step)
+            blocks = F.avg_pool2d(squares, 2, 1)  # half over each other
+            ours, theirs = (blocks + self._LEAST).sqrt().chunk(2)
             total = total + (ours - theirs).abs().mean(_PER_IMAGE)
-        return total / len(self._BLOCKS)
+        return total / len(self._STEPS)
 
     def _finest_band(self, image: Tensor) -> Tensor:
-        luma = (image * self.get_buffer("luma")).sum(1, keepdim=True)
-        return luma - F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="reflect"), self.get_buffer("kernel"))
+        """(N,3,H,W) -> (N,1,H,W), the picture mirrored at its borders."""
+        luma = (image.permute(0, 2, 3, 1) @ self.get_buffer("luma"))[:, None]
+        blurred = F.pad(luma, (2, 2, 2, 2), mode="reflect")
+        for axis in (2, 3):
+            # The binomial kernel, (1 4 6 4 1) / 16, is that of (1 2 1) / 4 twice. Convolutions of a single channel
+            # take ten times as long.
+            for _ in range(2):
+                length = blurred.shape[axis] - 2
+                first, middle, last = (blurred.narrow(axis, start, length) for start in range(3))
+                blurred = torch.lerp((first + last) / 2, middle, 0.5)
+        return luma - blurred
 
 
-class TextFidelityLoss(nn.Module):
-    """L1 inside a mask of text: mean over pixels of mask * |image - reference|.
+class MaskedFidelityLoss(nn.Module):
+    """L1 inside a mask of text or faces: mean over pixels of mask * |image - reference|.
 
-    The mask, (N, 1, H, W) in [0, 1], is 1 on text and falls off softly around it. The mean runs over all pixels, so
-    an image with twice as much text counts twice, and none without text counts at all. Unit: fraction of full
-    scale.
+    The mask, (N, 1, H, W) in [0, 1], is 1 on what it marks and falls off softly around it. The mean runs over all
+    pixels, so an image with twice as much text counts twice, and none without text counts at all. Unit: fraction of
+    full scale.
 
     Source: PICO, "TextFidelityLoss": heavy L1 where a text detector found text, and the adversarial loss subdued
-    there, because a discriminator is content with strokes that look like letters. `shield` does the latter.
+    there, because a discriminator is content with strokes that look like letters. `shield` does the latter. That faces
+    need weight of their own too is shown by PULSE (arXiv 2609.18602, table 8).
     """
 
     def forward(self, image: Tensor, reference: Tensor, mask: Tensor | None) -> Tensor:
@@ -222,11 +230,19 @@ def _squeezenet() -> nn.Sequential:
     return nn.Sequential(*first, pool(), *fires[:2], pool(), *fires[2:4], pool(), *fires[4:])
 
 
+def local_deviation(x: Tensor, size: int = 4) -> Tensor:
+    """Standard deviation of features (N,C,H,W) over size x size positions, each half over its neighbours."""
+    mean, square = (F.avg_pool2d(values, size, size // 2) for values in (x, x * x))
+    return (square - mean * mean).clamp_min(0).add(1e-6).sqrt()
+
+
 class LpipsLoss(nn.Module):
     """LPIPS v0.1 with SqueezeNet: sum over layers of the mean over positions of w . (f(image) - f(reference))^2.
 
     f are a layer's activations with unit norm over channels, w the published non-negative weights. 0 for equal
-    images, to about 1.
+    images, to about 1. `spread` times the same distance between the local deviations of the activations is added: what
+    is left of the Wasserstein distortion (Qiu et al., arXiv 2310.03629; as a loss Balle et al., arXiv 2412.00505)
+    when the features themselves are compared place by place.
 
     Source: Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", 2018; weights as
     `pico_metrics` ships them. The same network on AlexNet stays out of training, as a judge.
@@ -234,8 +250,9 @@ class LpipsLoss(nn.Module):
 
     _TAPS = (1, 4, 7, 9, 10, 11, 12)
 
-    def __init__(self) -> None:
+    def __init__(self, spread: float = 0.0) -> None:
         super().__init__()
+        self._spread = spread
         from safetensors.torch import load_file
 
         from pico_metrics.networks import WEIGHTS
@@ -260,8 +277,14 @@ class LpipsLoss(nn.Module):
             targets = self._embed(reference)
         total = torch.zeros(len(image), device=image.device)
         for a, b, head in zip(self._embed(image), targets, self.heads, strict=True):
-            total = total + F.conv2d((a - b) ** 2, head.to(a.dtype)).float().mean(_PER_IMAGE)
+            total = total + self._distance(a, b, head)
+            if self._spread and min(a.shape[2:]) >= 4:
+                total = total + self._spread * self._distance(local_deviation(a), local_deviation(b), head)
         return total
+
+    @staticmethod
+    def _distance(a: Tensor, b: Tensor, head: Tensor) -> Tensor:
+        return F.conv2d((a - b) ** 2, head.to(a.dtype)).float().mean(_PER_IMAGE)
 
     def _embed(self, image: Tensor) -> list[Tensor]:
         gain, offset = self.get_buffer("gain"), self.get_buffer("offset")

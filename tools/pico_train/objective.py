@@ -26,9 +26,9 @@ from .hardware import place, precision_of
 from .losses import (
     GridArtifactLoss,
     LpipsLoss,
+    MaskedFidelityLoss,
     MseLoss,
     MsSsimLoss,
-    TextFidelityLoss,
     TextureLoss,
     TilingArtifactLoss,
 )
@@ -96,14 +96,14 @@ class Objective:
 
     def __init__(self, config: Config, levels: int, device: torch.device):
         self._config, self._levels, self._device = config, levels, device
-        self._mse, self._text = MseLoss(), TextFidelityLoss()
+        self._mse, self._inside = MseLoss(), MaskedFidelityLoss()
         self._tiling, self._grid = TilingArtifactLoss(), GridArtifactLoss()
         self._ms_ssim, self._texture = MsSsimLoss().to(device), TextureLoss().to(device)
         self._networks: dict[str, LpipsLoss | ResNetLoss] = {}  # by their name among the losses
         if config.losses.lpips.weight:
-            self._networks["lpips"] = place(LpipsLoss(), device)
+            self._networks["lpips"] = place(LpipsLoss(config.losses.lpips.spread), device)
         if config.losses.resnet.weight:
-            self._networks["resnet"] = place(ResNetLoss(), device)
+            self._networks["resnet"] = place(ResNetLoss(config.losses.resnet.spread), device)
 
     def relative_lambda(self, level: Tensor) -> Tensor:
         """Level (N,) -> lambda / 0.001, (N,)."""
@@ -170,7 +170,8 @@ class Objective:
             "tiling_artifact": lambda: self._tiling(output, reference),
             "grid_artifact": lambda: self._grid(*self._within_a_grid((output, reference), group.tiles)),
             "texture": lambda: self._texture(output, reference),
-            "text_fidelity": lambda: self._text(output, reference, group.mask),
+            "text_fidelity": lambda: self._inside(output, reference, group.masks.get("text")),
+            "face_fidelity": lambda: self._inside(output, reference, group.masks.get("faces")),
         }
         found = [(name, due[name], value()) for name, value in simple.items() if name in due]
         if networks := [name for name in self._networks if name in due]:
@@ -217,7 +218,7 @@ class Objective:
     def _adversarial(self, output: Tensor, group: Group, adversary: Adversary) -> Tensor:
         shielded = output
         if self._config.losses.text_fidelity.weight:
-            shielded = TextFidelityLoss.shield(output, group.mask)
+            shielded = MaskedFidelityLoss.shield(output, group.masks.get("text"))
         adversary.discriminator.requires_grad_(False)
         with autocast(self._config, self._device):
             value = codec_loss(adversary(shielded))

@@ -37,11 +37,11 @@ from tqdm import tqdm
 from pico_core.errors import OptionError, PicoError
 
 from .files import write_whole
+from .outlines import KINDS, Outlines, place_of, read_outlines, write_outlines
 from .pictures import PICTURES, read_picture
 
 SUFFIX = ".pico-pack"
 PART_BYTES = 15 * 2**20  # small enough for tools that move files of up to 16 MiB, and a few at a time
-MASKS = "text.json"
 UNFINISHED = ".unfinished"  # a folder for parts until all are written; where there is one, some are missing
 _MAGIC = b"PICOPACK"
 _ALIGNMENT = 4096
@@ -191,12 +191,15 @@ class Packed:
 def pack(sources: Sequence[Path], out: Path, packing: Packing) -> Packed:
     """Pack the pictures of folders and of other packs. Raises OptionError, PackError, OSError.
 
-    Text masks of packs come along. `out` must not hold a pack yet.
+    Outlines of text and faces come along. `out` must not hold a pack yet.
     """
     if is_pack(out) and (out / UNFINISHED).exists():
         raise OptionError(_unfinished(out))
-    if is_pack(out) or (out / MASKS).exists():
-        msg = f"{out} already holds a pack, or what text-masks found in one; choose another folder, or remove that"
+    if is_pack(out) or any(place_of(out, kind).exists() for kind in KINDS):
+        found = " or ".join(KINDS.values())
+        msg = (
+            f"{out} already holds a pack, or what {found} found in one; choose another folder, or remove that"
+        )
         raise OptionError(msg)
     for source in sources:
         if not source.is_dir():
@@ -356,42 +359,27 @@ class _Writer:
 
 
 class _Masks:
-    """Carries text outlines from packs to the pack that is made of them, scaled as the pictures were."""
+    """Carries outlines from packs to the pack that is made of them, scaled as the pictures were."""
 
     def __init__(self) -> None:
-        self._of_source: dict[Path, dict[str, list[list[list[float]]]] | None] = {}
-        self._outlines: dict[str, list[list[list[float]]]] = {}
+        self._of_source: dict[tuple[Path, str], Outlines | None] = {}
+        self._outlines: dict[str, Outlines] = {kind: {} for kind in KINDS}
 
     def add(self, source: Path, name: str, factor: float) -> None:
         """Take over the outlines of one picture."""
-        if source not in self._of_source:
-            self._of_source[source] = read_outlines(source)
-        known = self._of_source[source]
-        if known is not None and name in known:
-            self._outlines[name] = [[[x * factor, y * factor] for x, y in outline] for outline in known[name]]
+        for kind, outlines in self._outlines.items():
+            if (source, kind) not in self._of_source:
+                self._of_source[source, kind] = read_outlines(source, kind)
+            known = self._of_source[source, kind]
+            if known is not None and name in known:
+                outlines[name] = [[[x * factor, y * factor] for x, y in outline] for outline in known[name]]
 
     def write(self, out: Path) -> None:
-        """Write them, if every source had some."""
-        if self._of_source and None not in self._of_source.values():
-            write_outlines(out, self._outlines)
-
-
-def read_outlines(folder: Path) -> dict[str, list[list[list[float]]]] | None:
-    """Outlines of text by picture, as `pico-train text-masks` cached them in a pack's folder; None if it did not."""
-    path = folder / MASKS
-    if not path.is_file():
-        return None
-    try:
-        outlines: dict[str, list[list[list[float]]]] = json.loads(path.read_text("utf-8"))["outlines"]
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{path} is damaged; remove it and run pico-train text-masks again"
-        raise PackError(msg) from error
-    return outlines
-
-
-def write_outlines(folder: Path, outlines: dict[str, list[list[list[float]]]]) -> None:
-    """Cache outlines of text beside a pack's parts."""
-    write_whole(folder / MASKS, [json.dumps({"outlines": outlines}, sort_keys=True).encode()])
+        """Write those of each kind, if every source had some."""
+        for kind, outlines in self._outlines.items():
+            of_kind = [known for (_, its_kind), known in self._of_source.items() if its_kind == kind]
+            if of_kind and None not in of_kind:
+                write_outlines(out, kind, outlines)
 
 
 def summary_of(packs: Sequence[Pack]) -> dict[str, Any]:

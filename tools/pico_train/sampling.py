@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,8 +25,8 @@ from pico_core.errors import OptionError
 from pico_core.tiling import OVERLAP
 
 from .config import Config
+from .outlines import Outline, draw_mask, outlines_of
 from .packs import Pack, PackError
-from .text_masks import Outline, draw_mask, outlines_of
 
 Key: TypeAlias = tuple[int, ...]  # what a random choice depends on, after the seed
 
@@ -40,7 +40,9 @@ class Group:
     """Crops of one size, for the networks and the losses."""
 
     pixels: Tensor  # (N, 3, H, W) float32 in [0, 1], channels_last
-    mask: Tensor | None  # (N, 1, H, W) float32 in [0, 1], 1 where text is; None where there is none at all
+    masks: Mapping[
+        str, Tensor
+    ]  # (N, 1, H, W) float32 in [0, 1], 1 where `text` or `faces` are; without those that are empty
     level: Tensor  # (N,) float32
     tiles: tuple[int, int]  # (1, 1), or rows and columns of tiles that the crop is to be coded as
     share: float  # of the batch's loss
@@ -49,9 +51,9 @@ class Group:
         """The same group on another device."""
         if self.pixels.device == device:
             return self
-        mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
+        masks = {kind: mask.to(device, non_blocking=True) for kind, mask in self.masks.items()}
         pixels = self.pixels.to(device, non_blocking=True)
-        return Group(pixels, mask, self.level.to(device, non_blocking=True), self.tiles, self.share)
+        return Group(pixels, masks, self.level.to(device, non_blocking=True), self.tiles, self.share)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class _Source:
     """A training picture."""
 
     pixels: Tensor  # (height, width, 3) uint8, a view of the memory map or on the accelerator
-    outlines: Sequence[Outline]
+    outlines: Mapping[str, Sequence[Outline]]  # of text and faces, those that losses need
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,7 +74,8 @@ class Batches:
 
     def __init__(self, config: Config, levels: int, device: torch.device, folders: Sequence[Pack]):
         self._config, self._levels = config, levels
-        self._wants_masks = config.losses.text_fidelity.weight > 0
+        losses = {"text": config.losses.text_fidelity, "faces": config.losses.face_fidelity}
+        self._masked = [kind for kind, term in losses.items() if term.weight]
         self._device = _resident_device(device, folders)
         self._sources: list[_Source] = []
         pixels_of_pack: list[list[int]] = []
@@ -87,10 +90,14 @@ class Batches:
         if not pack.is_raw:
             msg = f"the pack {pack.folder} holds picture files; expand it: pico-train pack {pack.folder} --out RAW"
             raise PackError(msg)
-        outlines = outlines_of(pack) if self._wants_masks else {}
+        names = [photo.entry.name for photo in pack.photos]
+        outlines = {kind: outlines_of(pack.folder, kind, names) for kind in self._masked}
         return [
-            _Source(torch.from_numpy(p.pixels()).to(self._device), outlines.get(p.entry.name, ()))
-            for p in pack.photos
+            _Source(
+                torch.from_numpy(photo.pixels()).to(self._device),
+                {kind: found[photo.entry.name] for kind, found in outlines.items()},
+            )
+            for photo in pack.photos
         ]
 
     @cached_property
@@ -129,13 +136,12 @@ class Batches:
     ) -> Group:
         crops = [self._crop(key, size) for key in keys]
         pixels = torch.cat([crop for crop, _ in crops]).contiguous(memory_format=torch.channels_last)
-        mask = None
-        if any(mask is not None for _, mask in crops):
-            empty = np.zeros(size, np.float32)
-            stacked = np.stack([empty if mask is None else mask for _, mask in crops])
-            mask = torch.from_numpy(stacked)[:, None].to(pixels.device)
+        masks, empty = {}, np.zeros(size, np.float32)
+        for kind in {kind for _, found in crops for kind in found}:
+            stacked = np.stack([found.get(kind, empty) for _, found in crops])
+            masks[kind] = torch.from_numpy(stacked)[:, None].to(pixels.device)
         level = torch.tensor(levels, dtype=torch.float32, device=pixels.device)
-        return Group(pixels, mask, level, tiles, share)
+        return Group(pixels, masks, level, tiles, share)
 
     def _level(self, step: int, slot: float) -> float:
         """Uniform in [0, levels - 1], and spread evenly over the slots of a batch."""
@@ -146,8 +152,8 @@ class Batches:
         # Keys of different length must not meet: numpy pads seeds with zeros.
         return np.random.default_rng([self._config.seed, len(key), *key])
 
-    def _crop(self, key: Key, size: tuple[int, int]) -> tuple[Tensor, NDArray[np.float32] | None]:
-        """Pixels (1, 3, height, width) in [0, 1], and the text mask (height, width) if any text is near."""
+    def _crop(self, key: Key, size: tuple[int, int]) -> tuple[Tensor, dict[str, NDArray[np.float32]]]:
+        """Pixels (1, 3, height, width) in [0, 1], and the masks (height, width) of what is near."""
         random = self._random(*key)
         source = self._choose(random, size)
         factor = 1.0
@@ -162,16 +168,17 @@ class Batches:
         pixels = source.pixels[top : top + cut[0], left : left + cut[1]].permute(2, 0, 1)[None].float() / 255
         if tuple(cut) != size:
             pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
-        mask = None
-        if source.outlines:
-            scale_x, scale_y = size[1] / cut[1], size[0] / cut[0]
-            moved = [[[(x - left) * scale_x, (y - top) * scale_y] for x, y in o] for o in source.outlines]
-            mask = draw_mask(moved, size[1], size[0])
+        masks = {}
+        scale_x, scale_y = size[1] / cut[1], size[0] / cut[0]
+        for kind, outlines in source.outlines.items():
+            moved = [[[(x - left) * scale_x, (y - top) * scale_y] for x, y in o] for o in outlines]
+            if (mask := draw_mask(moved, size[1], size[0])) is not None:
+                masks[kind] = mask[:, ::-1] if mirrored else mask
         if mirrored:
-            pixels, mask = pixels.flip(3), None if mask is None else mask[:, ::-1]
-        if source.outlines and random.random() < self._config.data.recoloured_share:
+            pixels = pixels.flip(3)
+        if source.outlines.get("text") and random.random() < self._config.data.recoloured_share:
             pixels = _recoloured(pixels, random)
-        return pixels, mask
+        return pixels, masks
 
     def _choose(self, random: np.random.Generator, size: tuple[int, int]) -> _Source:
         """A picture that is large enough, by the weights."""
