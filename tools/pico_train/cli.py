@@ -30,6 +30,9 @@ def _program() -> Program:
     _add_masks(program, "text", "PP-OCR's detector", "text loss")
     _add_masks(program, "faces", "MTCNN", "face loss")
     _add_run(program)
+    _add_carry(program)
+    _add_away(program)
+    _add_collect(program)
     _add_plot(program)
     _add_average(program)
     _add_export(program)
@@ -142,6 +145,80 @@ def _run(arguments: argparse.Namespace) -> int:
     if device_of(config).type == "cpu":
         size = team_size(config.engine.processes, config.batch // config.micro_batch)
     run_team(size, train, (config, arguments.out, Limits(arguments.minutes, steps), arguments.init))
+    return FINE
+
+
+def _add_carry(program: Program) -> None:
+    command = program.command(
+        "carry",
+        "put weights and pictures into a folder that travels to a borrowed machine",
+        _carry,
+        "Write the weights of a run, in 16 bits, and as many pictures as fit, as WebP files, in parts of 15 MiB.",
+    )
+    command.add_argument(
+        "source", metavar="RUN|WEIGHTS", type=Path, help="a run, a checkpoint or a weights file"
+    )
+    command.add_argument(
+        "--data", nargs="+", type=Path, required=True, metavar="PACK", help="packs to take pictures from"
+    )
+    command.add_argument("--mib", type=float, default=45, metavar="N", help="in all (default: %(default)s)")
+    command.add_argument("--out", type=Path, required=True, metavar="LOAD", help="folder to write")
+
+
+def _carry(arguments: argparse.Namespace) -> int:
+    from .carrying import carry
+
+    load = carry(arguments.source, arguments.data, arguments.out, int(arguments.mib * 2**20))
+    print(f"{arguments.out}: {load.bytes / 2**20:.1f} MiB, {load.pictures} pictures")
+    return FINE
+
+
+def _add_away(program: Program) -> None:
+    command = program.command(
+        "away",
+        "train on a borrowed machine from what `carry` wrote",
+        _away,
+        "Train for some minutes, in large batches, and write the averaged weights every minute, in parts of 15 MiB. "
+        "The learning rates fall with the time. Where CUDA fails: --set engine.channels_last=false, "
+        "--set engine.compile=false, --set engine.precision=float32.",
+    )
+    command.add_argument("load", metavar="LOAD", type=Path, help="the folder of `pico-train carry`")
+    command.add_argument("--config", default="perceptual", help="as of `run` (default: %(default)s)")
+    command.add_argument("--minutes", type=float, required=True, metavar="M", help="time for training")
+    command.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="for pixels and the run")
+    command.add_argument("--out", type=Path, required=True, metavar="BACK", help="receives the parts")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the config"
+    )
+
+
+def _away(arguments: argparse.Namespace) -> int:
+    from .carrying import away_config, weights_of
+    from .engine import Limits, train
+    from .processes import Team
+
+    config = away_config(arguments.load, arguments.work, arguments.config, arguments.minutes, arguments.set)
+    limits = Limits(arguments.minutes, send_to=arguments.out)
+    train(Team(), config, arguments.work / "run", limits, weights_of(arguments.load))
+    return FINE
+
+
+def _add_collect(program: Program) -> None:
+    command = program.command(
+        "collect",
+        "make a checkpoint of the parts that came back",
+        _collect,
+        "Join the parts that `pico-train away` wrote into a checkpoint, to begin a run with.",
+    )
+    command.add_argument("back", metavar="BACK", type=Path, help="the folder that came back")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    from .carrying import collect
+
+    step = collect(arguments.back, arguments.out)
+    print(f"{arguments.out}: step {step}")
     return FINE
 
 

@@ -40,6 +40,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {  # of keys that are plain numbers
     "optimiser.ema": (0, 1),
     "schedule.steps": (1, _MORE),
     "schedule.warm_up": (0, _MORE),
+    "schedule.minutes": (0, _MORE),
     "schedule.constant": (0, 1),
     "schedule.final": (0, 1),
     "engine.processes": (0, _MORE),
@@ -169,6 +170,9 @@ class Schedule:
     warm_up: int = 150  # steps
     constant: float = 0.5  # share of all steps after which the rate begins to fall
     final: float = 0.03  # factor on the rate at the last step
+    minutes: float = (
+        0.0  # the schedule's length in time, where that is known and the number of steps is not; 0: steps
+    )
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ class Engine:
     # Of the trunk and of Muon's iteration; the rate path is always float32. auto: bfloat16 where it is fast.
     precision: str = "auto"  # auto, bfloat16 or float32
     compile: bool = False
+    channels_last: bool = True  # how features lie in memory; false only where that fails
     device: str = "auto"  # auto, cpu or cuda
     processes: int = 0  # on CPUs, each with one thread; 0: one for each core
     checkpoint_every: int = 250  # steps

@@ -23,9 +23,10 @@ from pico_core.errors import OptionError, PicoError
 from pico_core.networks.model import PicoModel
 
 from . import checkpoint
+from .carrying import send
 from .config import Config, differences
 from .discriminator import Discriminator, discriminator_loss
-from .hardware import describe, device_of, place, precision_of
+from .hardware import describe, device_of, place, precision_of, set_layout
 from .integer_training import IntegerScaleDecoder
 from .objective import Adversary, Objective, Terms, autocast
 from .optimiser import AveragedWeights, MuonAdam, rate_factor
@@ -39,6 +40,7 @@ from .start import Start, architecture_of, make_architecture, read_start, starti
 from .tile_groups import code
 
 MOST_SKIPPED_IN_A_ROW = 50
+SECONDS_BETWEEN_SENDS = 60
 _PICTURES_TO_RESHAPE = 24
 
 
@@ -52,6 +54,7 @@ class Limits:
 
     minutes: float = math.inf
     steps: float = math.inf  # further steps, from where the call begins
+    send_to: Path | None = None  # a folder that gets the averaged weights every minute, see `carrying`
 
 
 class Trainer:
@@ -62,6 +65,7 @@ class Trainer:
         self.device = device_of(config)
         torch.backends.cudnn.allow_tf32 = False  # the rate path is float32, not a rounded one
         torch.manual_seed(config.seed)
+        set_layout(config.engine.channels_last)
         self.architecture = architecture_of(config)
         self.model = self._make_model()
         self.discriminator: Discriminator | None = None
@@ -209,7 +213,7 @@ class Trainer:
                 terms[name] = terms.get(name, torch.zeros((), device=self.device)) + value
         terms["stop"] = torch.tensor(float(stop), device=self.device)
         finite, norm = self._exchange(terms, discriminator)
-        self.optimiser.set_factor(rate_factor(self.config.schedule, self.step))
+        self.optimiser.set_factor(rate_factor(self.config.schedule, self.step, self.seconds / 60))
         if finite:
             self.optimiser.step()
             if discriminator is not None and self.discriminator_optimiser is not None:
@@ -292,6 +296,7 @@ def train(team: Team, config: Config, run: Path, limits: Limits, init: Path | No
         if log is not None and _is_due(config, trainer.step) and not _was_evaluated(run, trainer.step):
             log.write(_evaluate(trainer))  # a kill came between the checkpoint and its evaluation
         begin, before, first = time.monotonic(), trainer.seconds, trainer.step
+        sent = begin
         while trainer.step < config.schedule.steps and trainer.step - first < limits.steps:
             late = time.monotonic() - begin >= 60 * limits.minutes
             terms = trainer.advance(stop=stop() or late)
@@ -304,9 +309,14 @@ def train(team: Team, config: Config, run: Path, limits: Limits, init: Path | No
                 trainer.save()
             if log is not None and _is_due(config, trainer.step):
                 log.write(_evaluate(trainer))
+            if limits.send_to is not None and time.monotonic() - sent >= SECONDS_BETWEEN_SENDS:
+                send(trainer.state(), limits.send_to)
+                sent = time.monotonic()
             if stopping:
                 break
         trainer.save()
+        if limits.send_to is not None:
+            send(trainer.state(), limits.send_to)
         progress.close()
 
 

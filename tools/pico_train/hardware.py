@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pico_core.errors import OptionError
 from pico_core.networks.inference import best_precision
@@ -42,9 +42,23 @@ def precision_of(config: Config, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if chosen == "bfloat16" else torch.float32
 
 
+_layout = torch.channels_last
+
+
+def set_layout(channels_last: bool) -> None:
+    """Choose how images and weights lie in memory, in this process. channels_last is the fast way on every CPU."""
+    global _layout
+    _layout = torch.channels_last if channels_last else torch.contiguous_format
+
+
+def arranged(x: Tensor) -> Tensor:
+    """Images (N,C,H,W) in the chosen layout."""
+    return x.contiguous(memory_format=_layout)
+
+
 def place(module: Module, device: torch.device) -> Module:
-    """Move a module to a device, in the memory layout that is fast."""
-    return module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    """Move a module to a device, in the chosen layout."""
+    return module.to(device=device, memory_format=_layout)  # type: ignore[call-overload, no-any-return]
 
 
 def describe() -> str:

@@ -22,7 +22,7 @@ from pico_core.tiling import OVERLAP
 
 from .config import LEAST_SIDES, Config, PosedTerm, SizedTerm, Term
 from .discriminator import PATCH, Discriminator, codec_loss
-from .hardware import place, precision_of
+from .hardware import arranged, place, precision_of
 from .losses import (
     GridArtifactLoss,
     LpipsLoss,
@@ -74,9 +74,7 @@ def _posed(images: tuple[Tensor, ...], term: PosedTerm) -> list[Tensor]:
     down, across, transposed = torch.randint(2, (3,)).tolist() if term.turn else (0, 0, 0)
     mirrored = [axis for axis, chosen in ((2, down), (3, across)) if chosen]
     posed = (image[..., rows, columns].flip(mirrored) for image in images)
-    return [
-        image.mT.contiguous(memory_format=torch.channels_last) if transposed else image for image in posed
-    ]
+    return [arranged(image.mT) if transposed else image for image in posed]
 
 
 def _cut(images: tuple[Tensor, Tensor], side: int) -> tuple[Tensor, Tensor]:
@@ -145,7 +143,7 @@ class Objective:
 
         Returns the loss, a mean over the group, and the unweighted means by name of all terms that are due at the step.
         """
-        output = output.contiguous(memory_format=torch.channels_last)
+        output = arranged(output)
         relative = self.relative_lambda(group.level)
         rate = bits[0] + bits[1]
         terms = {"bpp": rate, "bpp_hyper": bits[1]}

@@ -140,10 +140,10 @@ def _is_dense(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 4 and min(parameter.shape[:2]) > 1 and not scales
 
 
-def rate_factor(schedule: Schedule, step: int) -> float:
-    """Factor on the learning rates at a step: linear warm-up, constant, cosine fall to `final`."""
+def rate_factor(schedule: Schedule, step: int, minutes: float = 0.0) -> float:
+    """Factor on the learning rates at a step, `minutes` after the first: warm-up, constant, cosine fall to `final`."""
     warm = min(1.0, (step + 1) / max(1, schedule.warm_up))
-    progress = min(1.0, step / schedule.steps)
+    progress = min(1.0, minutes / schedule.minutes if schedule.minutes else step / schedule.steps)
     if progress <= schedule.constant or schedule.constant >= 1:
         return warm
     fall = 0.5 + 0.5 * math.cos(math.pi * (progress - schedule.constant) / (1 - schedule.constant))

@@ -19,6 +19,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -175,6 +176,7 @@ class Packing:
     webp_quality: int = 0  # store picture files, WebP of this quality where they change; 0: raw pixels
     part_bytes: int = PART_BYTES
     least_side: int = 64  # leave out smaller pictures
+    most_bytes: int = 0  # of pictures; take as many as fit, from all over the sources; 0: all
 
 
 @dataclass(frozen=True)
@@ -196,10 +198,8 @@ def pack(sources: Sequence[Path], out: Path, packing: Packing) -> Packed:
     if is_pack(out) and (out / UNFINISHED).exists():
         raise OptionError(_unfinished(out))
     if is_pack(out) or any(place_of(out, kind).exists() for kind in KINDS):
-        found = " or ".join(KINDS.values())
-        msg = (
-            f"{out} already holds a pack, or what {found} found in one; choose another folder, or remove that"
-        )
+        commands = " or ".join(KINDS.values())
+        msg = f"{out} already holds a pack, or what {commands} found in one; choose another folder, or remove that"
         raise OptionError(msg)
     for source in sources:
         if not source.is_dir():
@@ -210,12 +210,21 @@ def pack(sources: Sequence[Path], out: Path, packing: Packing) -> Packed:
     with _all_or_nothing(out) as unfinished:
         writer, left_out, masks = _Writer(unfinished, packing.part_bytes), [], _Masks()
         for source, found in items:
-            for item in tqdm(found, desc=f"packing {source.name}", unit="picture", leave=False):
+            room = packing.most_bytes / len(items) if packing.most_bytes else math.inf
+            for item in tqdm(
+                _mixed(found) if packing.most_bytes else found,
+                desc=f"packing {source.name}",
+                unit="picture",
+                leave=False,
+            ):
                 try:
                     entry, data, factor = _encoded(item, packing)
                 except (OSError, ValueError, Image.DecompressionBombError) as error:
                     left_out.append(f"{item.name}: {error}")
                     continue
+                if len(data) > room:
+                    break
+                room -= len(data)
                 writer.add(entry, data)
                 masks.add(source, item.name, factor)
         writer.finish()
@@ -251,6 +260,13 @@ def _all_or_nothing(out: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished)
         raise
     unfinished.rmdir()
+
+
+def _mixed(items: Sequence[T]) -> list[T]:
+    """In an order in which the first ones, however many, lie all over."""
+    golden = (5**0.5 - 1) / 2
+    order = sorted(range(len(items)), key=lambda index: index * golden % 1)
+    return [items[index] for index in order]
 
 
 def _unfinished(folder: Path) -> str:

@@ -25,6 +25,7 @@ from pico_core.errors import OptionError
 from pico_core.tiling import OVERLAP
 
 from .config import Config
+from .hardware import arranged
 from .outlines import Outline, draw_mask, outlines_of
 from .packs import Pack, PackError
 
@@ -39,7 +40,7 @@ _RESIDENT_SHARE = 0.4  # of the accelerator's memory that training pictures may 
 class Group:
     """Crops of one size, for the networks and the losses."""
 
-    pixels: Tensor  # (N, 3, H, W) float32 in [0, 1], channels_last
+    pixels: Tensor  # (N, 3, H, W) float32 in [0, 1]
     masks: Mapping[
         str, Tensor
     ]  # (N, 1, H, W) float32 in [0, 1], 1 where `text` or `faces` are; without those that are empty
@@ -135,7 +136,7 @@ class Batches:
         share: float,
     ) -> Group:
         crops = [self._crop(key, size) for key in keys]
-        pixels = torch.cat([crop for crop, _ in crops]).contiguous(memory_format=torch.channels_last)
+        pixels = arranged(torch.cat([crop for crop, _ in crops]))
         masks, empty = {}, np.zeros(size, np.float32)
         for kind in {kind for _, found in crops for kind in found}:
             stacked = np.stack([found.get(kind, empty) for _, found in crops])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pico_core.tiling import OVERLAP, WINDOW, Grid
 
+from .hardware import arranged
 from .sampling import covered
 
 # What the networks return: pixels (N,3,H,W), bits per pixel of y (N,), bits per pixel of z (N,)
@@ -30,8 +31,7 @@ def code(
         return networks(pixels, level)
     count, window = len(pixels), (pixels.shape[2] + (rows - 1) * OVERLAP) // rows
     windows = torch.cat([pixels[..., t : t + window, c : c + window] for t, c in corners(tiles, window)])
-    windows = windows.contiguous(memory_format=torch.channels_last)
-    coded, bits_y, bits_z = networks(windows, level.repeat(rows * columns))
+    coded, bits_y, bits_z = networks(arranged(windows), level.repeat(rows * columns))
     blended = blend(list(coded.chunk(rows * columns)), tiles)
     factor = rows * columns * window**2 / (pixels.shape[2] * pixels.shape[3])
     bits_y, bits_z = (factor * bits.view(-1, count).mean(0) for bits in (bits_y, bits_z))
