@@ -230,19 +230,11 @@ def _squeezenet() -> nn.Sequential:
     return nn.Sequential(*first, pool(), *fires[:2], pool(), *fires[2:4], pool(), *fires[4:])
 
 
-def local_deviation(x: Tensor, size: int = 4) -> Tensor:
-    """Standard deviation of features (N,C,H,W) over size x size positions, each half over its neighbours."""
-    mean, square = (F.avg_pool2d(values, size, size // 2) for values in (x, x * x))
-    return (square - mean * mean).clamp_min(0).add(1e-6).sqrt()
-
-
 class LpipsLoss(nn.Module):
     """LPIPS v0.1 with SqueezeNet: sum over layers of the mean over positions of w . (f(image) - f(reference))^2.
 
     f are a layer's activations with unit norm over channels, w the published non-negative weights. 0 for equal
-    images, to about 1. `spread` times the same distance between the local deviations of the activations is added: what
-    is left of the Wasserstein distortion (Qiu et al., arXiv 2310.03629; as a loss Balle et al., arXiv 2412.00505)
-    when the features themselves are compared place by place.
+    images, to about 1.
 
     Source: Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", 2018; weights as
     `pico_metrics` ships them. The same network on AlexNet stays out of training, as a judge.
@@ -250,9 +242,8 @@ class LpipsLoss(nn.Module):
 
     _TAPS = (1, 4, 7, 9, 10, 11, 12)
 
-    def __init__(self, spread: float = 0.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._spread = spread
         from safetensors.torch import load_file
 
         from pico_metrics.networks import WEIGHTS
@@ -277,14 +268,8 @@ class LpipsLoss(nn.Module):
             targets = self._embed(reference)
         total = torch.zeros(len(image), device=image.device)
         for a, b, head in zip(self._embed(image), targets, self.heads, strict=True):
-            total = total + self._distance(a, b, head)
-            if self._spread and min(a.shape[2:]) >= 4:
-                total = total + self._spread * self._distance(local_deviation(a), local_deviation(b), head)
+            total = total + F.conv2d((a - b) ** 2, head.to(a.dtype)).float().mean(_PER_IMAGE)
         return total
-
-    @staticmethod
-    def _distance(a: Tensor, b: Tensor, head: Tensor) -> Tensor:
-        return F.conv2d((a - b) ** 2, head.to(a.dtype)).float().mean(_PER_IMAGE)
 
     def _embed(self, image: Tensor) -> list[Tensor]:
         gain, offset = self.get_buffer("gain"), self.get_buffer("offset")

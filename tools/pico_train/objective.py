@@ -99,9 +99,9 @@ class Objective:
         self._ms_ssim, self._texture = MsSsimLoss().to(device), TextureLoss().to(device)
         self._networks: dict[str, LpipsLoss | ResNetLoss] = {}  # by their name among the losses
         if config.losses.lpips.weight:
-            self._networks["lpips"] = place(LpipsLoss(config.losses.lpips.spread), device)
+            self._networks["lpips"] = place(LpipsLoss(), device)
         if config.losses.resnet.weight:
-            self._networks["resnet"] = place(ResNetLoss(config.losses.resnet.spread), device)
+            self._networks["resnet"] = place(ResNetLoss(), device)
 
     def relative_lambda(self, level: Tensor) -> Tensor:
         """Level (N,) -> lambda / 0.001, (N,)."""

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .losses import local_deviation
-
 WEIGHTS = Path(__file__).parent / "weights" / "open-nsfw-resnet.safetensors"
 # Channels inside the blocks of a stage, and how many blocks it has; their outputs are four times as wide.
 _STAGES = ((32, 3), (64, 4), (128, 6))
@@ -45,12 +43,11 @@ class ResNetLoss(nn.Module):
     Source: the distance is LPIPS without learned heads (Zhang et al., 2018, "baseline"); the network is Yahoo's
     open_nsfw, whose licence lets it be passed on (`weights/LICENSE-open-nsfw`). What it was trained to recognise does
     not matter here. LPIPS-Squeeze sees through filters of 3 x 3 pixels, and a codec that is trained with it alone
-    may learn what those overlook; this network begins with 7 x 7. `spread` is that of `LpipsLoss`.
+    may learn what those overlook; this network begins with 7 x 7.
     """
 
-    def __init__(self, spread: float = 0.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._spread = spread
         self.first = nn.Conv2d(3, 64, 7, 2, padding=3)
         inputs = 64
         stages: list[nn.Module] = []
@@ -74,9 +71,6 @@ class ResNetLoss(nn.Module):
         total = torch.zeros(len(image), device=image.device)
         for a, b in zip(self._embed(image), targets, strict=True):
             total = total + (a - b).square().sum(1).float().mean((1, 2))
-            if self._spread and min(a.shape[2:]) >= 4:
-                difference = local_deviation(a) - local_deviation(b)
-                total = total + self._spread * difference.square().sum(1).float().mean((1, 2))
         return total / len(targets)
 
     def _embed(self, image: Tensor) -> list[Tensor]:
