@@ -263,7 +263,6 @@ class Config:
     def _check_sizes(self, name: str) -> None:
         term: SizedTerm = getattr(self.losses, name)
         key = f"losses.{name}.sizes"
-        _require(term.spread >= 0, f"losses.{name}.spread is {term.spread}; it must be 0 or more")
         _require(len(term.sizes) > 0, f"{key} must have a factor for each size, the full one first")
         left = (self.data.crop - self.losses.lpips.shift) // 2 ** (len(term.sizes) - 1)
         needed = LEAST_SIDES[name] if term.weight else 0
