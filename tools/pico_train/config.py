@@ -109,9 +109,6 @@ class SizedTerm(Term):
     # side in pixels of the part of the crops, drawn at random, that it sees at full size; 0: all of it. Its mean over
     # positions keeps its expectation, and full size is where the time goes.
     window: int = 0
-    spread: float = (
-        0.0  # of the difference between local deviations of features, beside that between the features
-    )
 
 
 @dataclass(frozen=True)
