@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from . import lossless, registry
+from . import avif, content, lossless, registry
 from .container import Coder, Tile
 from .errors import CorruptError, OptionError, PicoError, ShutdownError
 from .forks import SHARED, kept
@@ -155,19 +155,33 @@ def encode_tiles(
 ) -> list[Tile]:
     """Every tile of the pixels (height, width, 1 or 3) in the coder that suits it.
 
-    effort 0: networks only. 1: graphic tiles are also tried losslessly. 2: every tile is, more thoroughly.
+    effort 0: networks only. 1: flat tiles are also tried losslessly, and drawings in AVIF. 2: every tile is tried
+    losslessly, more thoroughly.
     """
     exact = _lossless_candidates(pixels, grid, effort, profile) if effort else [None] * grid.count
     settled = [c.tile if c is not None and c.cheap else None for c in exact]
 
+    drawing_quality = avif.quality_for(codec.weights.quality_of_level(level))
+
     def job(index: int) -> Tile:
+        window = grid.window(index)
+        cut = _cut(pixels, window)
         with timed(profile, "networks"):
-            symbols, z = codec.analyse(_cut(pixels, grid.window(index)), level, precision)
+            symbols, z = codec.analyse(cut, level, precision)
         with timed(profile, "entropy coding"):
             learned = codec.tile_coder.encode(symbols, z, level)
         candidate = exact[index]
         if candidate is not None and len(candidate.tile.payload) <= candidate.accepted * len(learned):
             return candidate.tile
+        if effort and avif.is_available():
+            with timed(profile, "drawings"):
+                score = content.drawing_score(cut)
+                if score > 0:
+                    coded = codec.synthesise(symbols, z, window, cut.shape[2], level, precision)
+                    most_error = avif.accepted_error(score) * avif.edge_error(cut, coded)
+                    drawing = avif.encode_within(cut, drawing_quality, len(learned), most_error)
+                    if drawing is not None:
+                        return Tile(Coder.AVIF, drawing)
         return Tile(Coder.LEARNED, learned)
 
     open_tiles = [index for index, tile in enumerate(settled) if tile is None]
@@ -195,13 +209,13 @@ def _lossless_candidates(
     def job(window: Box) -> _Candidate | None:
         cut = _cut(pixels, window)
         with timed(profile, "lossless coding"):
-            graphic = lossless.is_graphic(cut)
-            if not graphic and effort < 2:
+            flat = content.is_flat(cut)
+            if not flat and effort < 2:
                 return None
             payload = lossless.encode(cut, effort)
-        cheap = graphic and 8 * len(payload) < lossless.CHEAP_BITS_PER_PIXEL * window.width * window.height
+        cheap = flat and 8 * len(payload) < lossless.CHEAP_BITS_PER_PIXEL * window.width * window.height
         return _Candidate(
-            Tile(Coder.WEBP_LOSSLESS, payload), cheap, lossless.ACCEPTED_FACTOR if graphic else 1.0
+            Tile(Coder.WEBP_LOSSLESS, payload), cheap, lossless.ACCEPTED_FACTOR if flat else 1.0
         )
 
     with _plain_workers() as (pool, count):
@@ -250,13 +264,18 @@ def _decode_tile(
     if tile.coder is Coder.WEBP_LOSSLESS:
         with timed(profile, "lossless coding"):
             return lossless.decode(tile.payload, window.height, window.width, channels)
+    if tile.coder is Coder.AVIF:
+        with timed(profile, "drawings"):
+            return avif.decode(tile.payload, window.height, window.width, channels)
     if codec is None:
         msg = "a tile was coded by networks, but the file names no weights; the file is damaged"
         raise CorruptError(msg)
+    own_level = tile.level(level)
+    codec.weights.check_level(own_level)
     with timed(profile, "entropy coding"):
-        symbols, z = codec.read(tile.payload, window, level)
+        symbols, z = codec.read(tile.payload, window, own_level)
     with timed(profile, "networks"):
-        return codec.synthesise(symbols, z, window, channels, level, precision)
+        return codec.synthesise(symbols, z, window, channels, own_level, precision)
 
 
 def _network_workers(codec: LearnedCodec, precision: str) -> tuple[Executor, int]:

@@ -276,7 +276,7 @@ class Container:
         entry = tiles[index]
         payload = self._read_checked(entry, f"{what} {index} (from byte {entry.offset})")
         try:
-            return Tile(Coder(entry.coder), payload)
+            return Tile(Coder(entry.coder), payload, entry.rise)
         except ValueError:
             msg = f"{what} {index}: its coder {entry.coder} is unknown here; a later release may read it"
             raise UnsupportedVersionError(msg) from None

@@ -19,6 +19,8 @@ MAX_SIDE: Final = 65_535
 WINDOW: Final = 512
 OVERLAP: Final = 8
 LEVELS_PER_UNIT: Final = 4096
+RISES_PER_LEVEL: Final = 16  # steps in which a tile's level may lie above the picture's
+MAX_RISE: Final = 255
 NO_QUALITY: Final = 255
 NO_MODEL: Final = bytes(16)
 
@@ -28,7 +30,7 @@ MAX_TILE_BYTES: Final = 1 << 24
 MAX_ITEMS: Final = 65_535
 
 CODEC_CONFIGURATION: Final = struct.Struct(">BBBHHH16s")
-TILE_ENTRY: Final = struct.Struct(">BI8s")
+TILE_ENTRY: Final = struct.Struct(">BBI8s")
 ALPHA_URN: Final = "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
 XMP_TYPE: Final = "application/rdf+xml"
 
@@ -38,6 +40,7 @@ class Coder(IntEnum):
 
     LEARNED = 0
     WEBP_LOSSLESS = 1
+    AVIF = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Picture:
 
     `width` and `height` are 1..65535 pixels; `channels` counts the colours only: 1 (grey) or 3 (RGB).
     `level` is the rate level, in [0, 16) and a multiple of 1/4096 (see `storable_level`); `quality` is the
-    0..100 that was asked for. `model_id` (16 bytes) names the weights; None when no tile needs any.
+    0..100 that was asked for. `model_id` (16 bytes) names the weights; None when no tile is learned.
     """
 
     width: int
@@ -60,10 +63,19 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One coded tile; `payload` is 1 byte to 16 MiB long."""
+    """One coded tile; `payload` is 1 byte to 16 MiB long.
+
+    `rise` says how far the level of a learned tile lies above the picture's, in sixteenths of a level, 0 to 255. It is
+    0 for all other tiles.
+    """
 
     coder: Coder
     payload: bytes
+    rise: int = 0
+
+    def level(self, of_picture: float) -> float:
+        """The level that the tile was coded at, given that of the picture."""
+        return of_picture + self.rise / RISES_PER_LEVEL
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class TileEntry(NamedTuple):
     """Where one tile lies, and what must be there; `coder` may be one that this release does not know."""
 
     coder: int
+    rise: int
     offset: int
     length: int
     checksum: bytes
@@ -78,10 +79,10 @@ class _Described(NamedTuple):
 
 
 class _Checks(NamedTuple):
-    """What `pidx` says of one item: its checksum, or (coder, length, checksum) of each tile."""
+    """What `pidx` says of one item: its checksum, or (coder, rise, length, checksum) of each tile."""
 
     checksum: bytes
-    tiles: list[tuple[int, int, bytes]]
+    tiles: list[tuple[int, int, int, bytes]]
 
 
 def parse_headers(data: bytes, top: Sequence[Box]) -> Headers:
@@ -199,11 +200,14 @@ def _match_item(info: ItemInfo, extent: Extent, checks: _Checks) -> Item:
         raise CorruptError(msg)
     entries = []
     offset = extent.offset
-    for index, (coder, length, digest) in enumerate(checks.tiles):
+    for index, (coder, rise, length, digest) in enumerate(checks.tiles):
         if not 1 <= length <= MAX_TILE_BYTES:
             msg = f"item {info.id}, tile {index}: {length} bytes; must be 1 to {MAX_TILE_BYTES}"
             raise CorruptError(msg)
-        entries.append(TileEntry(coder, offset, length, digest))
+        if rise and coder in (Coder.WEBP_LOSSLESS, Coder.AVIF):
+            msg = f"item {info.id}, tile {index}: a level of its own, which only learned tiles have"
+            raise CorruptError(msg)
+        entries.append(TileEntry(coder, rise, offset, length, digest))
         offset += length
     if entries and offset != extent.offset + extent.length:
         msg = f"item {info.id}: its tiles take {offset - extent.offset} bytes, box iloc says {extent.length}"
@@ -345,7 +349,7 @@ def _read_alpha(data: bytes, described: _Described, item: Item, picture: Picture
             f"{item}: the alpha plane must have 1 channel, and size, level, quality and model of the picture"
         )
         raise CorruptError(msg)
-    if any(entry.coder == Coder.LEARNED for entry in tiles):
-        msg = f"{item}: the alpha plane has a learned tile; alpha is stored exactly"
+    if any(entry.coder in (Coder.LEARNED, Coder.AVIF) for entry in tiles):
+        msg = f"{item}: the alpha plane has a tile that is not lossless; alpha is stored exactly"
         raise CorruptError(msg)
     return tiles

@@ -21,6 +21,7 @@ from pico_core.container_format import (
     LEVELS_PER_UNIT,
     MAX_HEADER_BYTES,
     MAX_ITEMS,
+    MAX_RISE,
     MAX_SIDE,
     MAX_TILE_BYTES,
     NO_MODEL,
@@ -127,8 +128,10 @@ def _check_picture(picture: Picture, tiles: Sequence[Tile], alpha_tiles: Sequenc
     for tile in chain(tiles, alpha_tiles):
         length = len(tile.payload)
         _require(1 <= length <= MAX_TILE_BYTES, f"a tile of {length} bytes: must be 1 to {MAX_TILE_BYTES}")
-    exact = all(tile.coder != Coder.LEARNED for tile in alpha_tiles)
-    _require(exact, "alpha is stored exactly: none of its tiles may be learned")
+        most = MAX_RISE if tile.coder == Coder.LEARNED else 0
+        _require(0 <= tile.rise <= most, f"a tile with a rise of {tile.rise}: must be 0 to {most}")
+    exact = all(tile.coder == Coder.WEBP_LOSSLESS for tile in alpha_tiles)
+    _require(exact, "alpha is stored exactly: all of its tiles must be lossless")
     learned = any(tile.coder == Coder.LEARNED for tile in tiles)
     _require(
         (picture.model_id is not None) == learned,
@@ -196,7 +199,9 @@ def _tiled_item(
         (False, boxes.full_box(b"pixi", bytes([picture.channels]) + b"\x08" * picture.channels)),
         special,
     )
-    entries = (TILE_ENTRY.pack(tile.coder, len(tile.payload), checksum(tile.payload)) for tile in tiles)
+    entries = (
+        TILE_ENTRY.pack(tile.coder, tile.rise, len(tile.payload), checksum(tile.payload)) for tile in tiles
+    )
     return _PlannedItem(
         kind=b"pico",
         length=sum(len(tile.payload) for tile in tiles),

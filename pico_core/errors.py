@@ -31,6 +31,10 @@ class UnsupportedVersionError(FormatError):
     """The file was written by a later version of the format."""
 
 
+class MissingCoderError(FormatError):
+    """The file has tiles in a coder that this installation of Pillow lacks."""
+
+
 class UnknownModelError(PicoError):
     """The file needs network weights that are not installed here."""
 

@@ -58,7 +58,8 @@ def encode(
 
     One of: `quality` 0..100 (default 60); `level`, the finer scale of the format, 0 to the highest that the
     weights know; `target_bytes`, which takes a quality whose file fits while that of the next does not; `lossless`.
-    `effort` 0 uses the networks only, 1 tries the lossless coder on tiles that look like graphics, 2 on all.
+    `effort` 0 uses the networks only. 1 tries the lossless coder on flat tiles, and AVIF on drawings if Pillow has it.
+    2 tries the lossless coder on all tiles.
     `preview` embeds a small JPEG: True where the picture is large enough to afford one, False never, or
     the JPEG to embed. `precision` is that of the networks: `auto`, `float32` or `bfloat16`.
     `profile`, if given, receives the wall seconds spent in each part.
@@ -292,7 +293,7 @@ class PicoFile:
 
     @property
     def model_id(self) -> str | None:
-        """Id of the weights that the file needs, in hexadecimal; None if every tile is lossless."""
+        """Id of the weights that the file needs, in hexadecimal; None if no tile was coded by networks."""
         return self.picture.model_id.hex() if self.picture.model_id is not None else None
 
     @property

@@ -1,8 +1,4 @@
-"""The lossless tile coder (WebP lossless, through Pillow), and the rule that says when it is worth trying.
-
-The networks are trained on photographs; screenshots, drawings and flat colour cost them bits and still come
-out blurred. See docs/decisions/0003-lossless-tiles.md for the measurements behind the rule.
-"""
+"""The lossless tile coder: WebP lossless, through Pillow. docs/decisions/0003-lossless-tiles.md says when it serves."""
 
 from __future__ import annotations
 
@@ -14,27 +10,8 @@ from PIL import Image
 
 from .errors import CorruptError, ImageTooLargeError
 
-GRAPHIC_SHARE = 0.35  # share of flat pixels from which a tile counts as graphic
-ACCEPTED_FACTOR = 3.0  # a graphic tile is stored losslessly up to this many times the networks' bytes
-ROW_STEP = 4  # every fourth row is enough to tell
+ACCEPTED_FACTOR = 3.0  # a flat tile is stored losslessly up to this many times the networks' bytes
 CHEAP_BITS_PER_PIXEL = 0.15  # below this a lossless tile is taken without asking the networks
-
-
-def flat_share(pixels: NDArray[np.uint8]) -> float:
-    """Share of pixels (height, width, channels) that equal their left and their upper neighbour, 0..1.
-
-    Sensor noise and JPEG ringing keep it low in photographs (clipped skies apart); in graphics it is high.
-    """
-    inner = pixels[1::ROW_STEP, 1:]
-    if not inner.size:
-        return 1.0
-    same = (inner == pixels[1::ROW_STEP, :-1]) & (inner == pixels[:-1:ROW_STEP, 1:])
-    return float(np.logical_and.reduce([same[..., c] for c in range(same.shape[2])]).mean())
-
-
-def is_graphic(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a tile is likely a screenshot, a drawing or flat colour."""
-    return flat_share(pixels) >= GRAPHIC_SHARE
 
 
 def encode(pixels: NDArray[np.uint8], effort: int) -> bytes:
@@ -70,12 +47,16 @@ def decode(payload: bytes, height: int, width: int, channels: int) -> NDArray[np
         with Image.open(io.BytesIO(payload), formats=["WEBP"]) as image:
             pixels = np.asarray(image.convert("RGB"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        msg = (
-            f"a tile of {width}x{height} pixels exceeds PIL.Image.MAX_IMAGE_PIXELS, which is {Image.MAX_IMAGE_PIXELS}; "
-            "set it to the pixels of the largest picture that you trust, or to None"
-        )
-        raise ImageTooLargeError(msg) from error
+        raise ImageTooLargeError(too_large(width, height)) from error
     except (OSError, SyntaxError, ValueError) as error:
         msg = f"a lossless tile cannot be decoded: {error}; the file is damaged"
         raise CorruptError(msg) from error
     return pixels[..., :channels]
+
+
+def too_large(width: int, height: int) -> str:
+    """What to say where Pillow refuses a tile for its size."""
+    return (
+        f"a tile of {width}x{height} pixels exceeds PIL.Image.MAX_IMAGE_PIXELS, which is {Image.MAX_IMAGE_PIXELS}; "
+        "set it to the pixels of the largest picture that you trust, or to None"
+    )

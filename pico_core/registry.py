@@ -53,6 +53,11 @@ class Weights:
             msg = f"its level is {level:g}; its weights know 0 to {self.max_level:g}; the file is damaged"
             raise CorruptError(msg)
 
+    def quality_of_level(self, level: float) -> float:
+        """The quality, 0 to 100, that comes nearest to a level."""
+        points = self.metadata["quality"]
+        return float(np.interp(level, [level for _, level in points], [q for q, _ in points]))
+
     def level_of_quality(self, quality: float) -> float:
         """Quality 0..100 -> level, strictly increasing, in steps of 1/4096 so that a file can store it."""
         points = self.metadata["quality"]

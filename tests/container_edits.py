@@ -42,7 +42,7 @@ def index_edit(item_id: int, edit: Edit, *, more: int = 0) -> Mapping[bytes, Edi
         position = 14
         while position < len(whole) - 8:
             number, tiles = struct.unpack_from(">HH", whole, position)
-            end = position + 4 + (tiles * 13 or 8)
+            end = position + 4 + (tiles * 14 or 8)
             row = whole[position:end]
             rows.append(edit(row) if number == item_id else row)
             position = end

@@ -332,8 +332,25 @@ def test_a_tile_of_impossible_length_is_not_written(length: int) -> None:
 
 def test_learned_alpha_tiles_are_not_written() -> None:
     tile = Tile(Coder.LEARNED, b"payload")
-    with pytest.raises(OptionError, match="none of its tiles may be learned"):
+    with pytest.raises(OptionError, match="all of its tiles must be lossless"):
         write(io.BytesIO(), samples.picture(alpha=True), [tile], alpha_tiles=[tile])
+
+
+@pytest.mark.parametrize(
+    "tile", [Tile(Coder.AVIF, b"x", 1), Tile(Coder.LEARNED, b"x", 256), Tile(Coder.LEARNED, b"x", -1)]
+)
+def test_a_level_of_its_own_that_a_tile_cannot_have_is_not_written(tile: Tile) -> None:
+    header = samples.picture(learned=tile.coder is Coder.LEARNED)
+    with pytest.raises(OptionError, match=f"a tile with a rise of {tile.rise}: must be 0 to"):
+        write(io.BytesIO(), header, [tile], metadata=Metadata())
+
+
+def test_a_tile_keeps_the_level_of_its_own() -> None:
+    stream, tile = io.BytesIO(), Tile(Coder.LEARNED, b"payload", 40)
+    write(stream, samples.picture(), [tile], metadata=Metadata())
+    found = samples.open_file(stream.getvalue()).read_tile(0)
+    assert found == tile
+    assert found.level(4.25) == 6.75
 
 
 def test_alpha_tiles_of_a_picture_without_alpha_are_not_written() -> None:

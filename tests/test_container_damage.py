@@ -212,9 +212,9 @@ def test_endless_boxes_before_the_checksums_are_refused() -> None:
 def test_more_tiles_than_any_picture_has_are_refused() -> None:
     rows = (
         struct.pack(">HH", 1, 40_000)
-        + bytes(40_000 * 13)
+        + bytes(40_000 * 14)
         + struct.pack(">HH", 2, 40_000)
-        + bytes(40_000 * 13)
+        + bytes(40_000 * 14)
     )
     edits = {b"pidx": lambda _: boxes.full_box(b"pidx", b"\0\2", rows, bytes(8))}
     refuses(CorruptError, "80000 entries in one list", spoil(PLAIN, edits))
@@ -222,7 +222,7 @@ def test_more_tiles_than_any_picture_has_are_refused() -> None:
 
 @pytest.mark.parametrize("length", [0, (1 << 24) + 1])
 def test_a_tile_of_impossible_length_is_refused(length: int) -> None:
-    edits = index_edit(PICTURE, put(5, struct.pack(">I", length)))
+    edits = index_edit(PICTURE, put(6, struct.pack(">I", length)))
     refuses(CorruptError, f"item 1, tile 0: {length} bytes", spoil(FULL, edits))
 
 

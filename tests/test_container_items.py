@@ -34,7 +34,7 @@ from container_samples import (
 )
 
 from pico_core import PicoFile, boxes, decode, encode
-from pico_core.container_format import checksum
+from pico_core.container_format import Coder, checksum
 from pico_core.errors import (
     CorruptError,
 )
@@ -277,7 +277,7 @@ def test_a_picture_that_is_not_in_tiles_is_refused() -> None:
 
 
 def test_another_item_in_tiles_is_refused() -> None:
-    edits = index_edit(PREVIEW, lambda row: row[:2] + b"\0\1" + bytes(13))
+    edits = index_edit(PREVIEW, lambda row: row[:2] + b"\0\1" + bytes(14))
     refuses(CorruptError, "items of type pico, and no others, are in tiles", spoil(FULL, edits))
 
 
@@ -294,8 +294,16 @@ def test_an_alpha_plane_that_does_not_fit_the_picture_is_refused(field: Edit) ->
     refuses(CorruptError, "the alpha plane must have 1 channel", data)
 
 
-def test_a_learned_tile_in_the_alpha_plane_is_refused() -> None:
-    refuses(CorruptError, "the alpha plane has a learned tile", spoil(FULL, index_edit(ALPHA, put(4, b"\0"))))
+@pytest.mark.parametrize("coder", [Coder.LEARNED, Coder.AVIF])
+def test_a_tile_in_the_alpha_plane_that_is_not_lossless_is_refused(coder: Coder) -> None:
+    edits = index_edit(ALPHA, put(4, bytes([coder])))
+    refuses(CorruptError, "the alpha plane has a tile that is not lossless", spoil(FULL, edits))
+
+
+@pytest.mark.parametrize("coder", [Coder.WEBP_LOSSLESS, Coder.AVIF])
+def test_a_level_of_its_own_in_a_tile_that_is_not_learned_is_refused(coder: Coder) -> None:
+    edits = index_edit(PICTURE, put(4, bytes([coder, 3])))
+    refuses(CorruptError, "tile 0: a level of its own, which only learned tiles have", spoil(FULL, edits))
 
 
 def test_a_level_that_its_weights_do_not_know_is_refused_when_it_is_decoded() -> None:

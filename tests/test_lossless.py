@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pico_core import PicoFile, encode, lossless
+from pico_core.content import is_flat
 from pico_core.errors import CorruptError, ImageTooLargeError
 
 
@@ -25,16 +26,16 @@ def test_lossless_tiles_come_back_exactly(width: int, height: int, channels: int
     assert np.array_equal(lossless.decode(payload, height, width, channels), pixels)
 
 
-def test_photographs_are_not_graphic(photo: NDArray[np.uint8]) -> None:
-    assert not lossless.is_graphic(photo[:512, :512])
+def test_photographs_are_not_flat(photo: NDArray[np.uint8]) -> None:
+    assert not is_flat(photo[:512, :512])
 
 
-def test_screenshots_and_flat_colour_are_graphic(samples: Path) -> None:
+def test_screenshots_and_flat_colour_are_flat(samples: Path) -> None:
     with Image.open(samples / "screenshot.png") as image:
         pixels = np.asarray(image.convert("RGB"))
-    assert lossless.is_graphic(pixels[:512, :512])
-    assert lossless.is_graphic(np.full((64, 64, 3), 9, np.uint8))
-    assert lossless.is_graphic(np.zeros((1, 1, 3), np.uint8))
+    assert is_flat(pixels[:512, :512])
+    assert is_flat(np.full((64, 64, 3), 9, np.uint8))
+    assert is_flat(np.zeros((1, 1, 3), np.uint8))
 
 
 def test_a_damaged_lossless_tile_is_refused() -> None:

@@ -60,9 +60,11 @@ def _is_installed(model: str) -> bool:
 
 
 def _coding(facts: dict[str, Any]) -> str:
-    if facts["model"] is None:
+    if facts["model"] is None and set(facts["tiles"]) == {"webp_lossless"}:
         return "lossless"
     quality = "" if facts["quality"] is None else f"quality {facts['quality']}, "
+    if facts["model"] is None:
+        return f"{quality}level {facts['level']:.4g}, no tile needs weights"
     missing = "" if facts["model_installed"] else " (not installed here: install the version that has it)"
     return f"{quality}level {facts['level']:.4g}, weights {facts['model']}{missing}"
 
