@@ -25,13 +25,14 @@ from .errors import CorruptError, OptionError, PicoError, ShutdownError
 from .forks import SHARED, kept
 from .pools import LastingPool
 from .registry import Weights
-from .tiling import ALIGNMENT, Box, Grid, pad_to_alignment
+from .tiling import ALIGNMENT, WINDOW, Box, Grid, pad_to_alignment
 
 if TYPE_CHECKING:
     from .entropy import TileCoder
     from .networks.inference import Networks
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+_WORTH_EXACT = 1.5  # a drawing is stored losslessly up to this many times the bytes that it takes in AVIF
 _LOOKAHEAD = 2  # tiles that wait, beyond one for every worker
 
 S = TypeVar("S")
@@ -161,8 +162,6 @@ def encode_tiles(
     exact = _lossless_candidates(pixels, grid, effort, profile) if effort else [None] * grid.count
     settled = [c.tile if c is not None and c.cheap else None for c in exact]
 
-    drawing_quality = avif.quality_for(codec.weights.quality_of_level(level))
-
     def job(index: int) -> Tile:
         window = grid.window(index)
         cut = _cut(pixels, window)
@@ -170,19 +169,16 @@ def encode_tiles(
             symbols, z = codec.analyse(cut, level, precision)
         with timed(profile, "entropy coding"):
             learned = codec.tile_coder.encode(symbols, z, level)
+        with timed(profile, "drawings"):
+            drawing = None
+            if effort and avif.is_available():
+                drawing = _drawing(pixels, window, codec, level, precision, (symbols, z, learned))
         candidate = exact[index]
-        if candidate is not None and len(candidate.tile.payload) <= candidate.accepted * len(learned):
+        if candidate is not None and len(candidate.tile.payload) <= (
+            candidate.accepted * len(learned) if drawing is None else _WORTH_EXACT * len(drawing.payload)
+        ):
             return candidate.tile
-        if effort and avif.is_available():
-            with timed(profile, "drawings"):
-                score = content.drawing_score(cut)
-                if score > 0:
-                    coded = codec.synthesise(symbols, z, window, cut.shape[2], level, precision)
-                    most_error = avif.accepted_error(score) * avif.edge_error(cut, coded)
-                    drawing = avif.encode_within(cut, drawing_quality, len(learned), most_error)
-                    if drawing is not None:
-                        return Tile(Coder.AVIF, drawing)
-        return Tile(Coder.LEARNED, learned)
+        return drawing or Tile(Coder.LEARNED, learned)
 
     open_tiles = [index for index, tile in enumerate(settled) if tile is None]
     if open_tiles:
@@ -190,6 +186,31 @@ def encode_tiles(
         for index, tile in zip(open_tiles, _in_order(job, open_tiles, pool, count), strict=True):
             settled[index] = tile
     return [tile for tile in settled if tile is not None]
+
+
+def _drawing(
+    pixels: NDArray[np.uint8],
+    window: Box,
+    codec: LearnedCodec,
+    level: float,
+    precision: str,
+    learned: tuple[NDArray[np.int16], NDArray[np.int16], bytes],
+) -> Tile | None:
+    """The tile in AVIF if it may be a drawing, and if that keeps its edges better than `learned` in no more bytes.
+
+    `learned` are the tile's symbols, hyperlatent and bytes.
+    """
+    score = content.drawing_score(_cut(pixels, _surroundings(window)))
+    if score <= 0:
+        return None
+    cut, (symbols, z, payload) = _cut(pixels, window), learned
+    coded = codec.synthesise(symbols, z, window, cut.shape[2], level, precision)
+    most_error = avif.accepted_error(score) * avif.edge_error(cut, coded)
+    # A narrow tile has few bytes beside those that every AVIF file begins with.
+    most_bytes = len(payload) + (avif.HEADER_BYTES if min(cut.shape[:2]) < WINDOW // 4 else 0)
+    quality = avif.quality_for(codec.weights.quality_of_level(level))
+    drawing = avif.encode_within(cut, quality, most_bytes, most_error)
+    return None if drawing is None else Tile(Coder.AVIF, drawing)
 
 
 @dataclass(frozen=True)
@@ -325,6 +346,15 @@ def _in_order(job: Callable[[S], T], tasks: Iterable[S], pool: Executor, workers
             yield pending.popleft().result()
     finally:
         wait([future for future in pending if not future.cancel()])
+
+
+def _surroundings(window: Box) -> Box:
+    """The tile, and for a narrow one at the right or lower border as much beside it as makes it a whole window."""
+    left, top = (
+        max(0, min(window.left, window.right - WINDOW)),
+        max(0, min(window.top, window.bottom - WINDOW)),
+    )
+    return Box(left, top, window.right, window.bottom)
 
 
 def _cut(pixels: NDArray[np.uint8], window: Box) -> NDArray[np.uint8]:

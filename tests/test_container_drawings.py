@@ -96,6 +96,12 @@ def test_small_pictures_are_no_drawings(size: tuple[int, int]) -> None:
 
 
 @needs_avif
+def test_the_narrow_tiles_at_the_border_of_a_drawing_are_drawings_too() -> None:
+    pixels = drawing("map", 0, "compressed")[:530, :530]
+    assert coders(encode(pixels, quality=60)) == {Coder.AVIF}
+
+
+@needs_avif
 def test_grey_drawings_come_back_grey(town: NDArray[np.uint8]) -> None:
     grey = town.mean(2, keepdims=True).round().astype(np.uint8)
     content = encode(grey, quality=60)
