@@ -17,7 +17,8 @@ from PIL import Image, features
 from .errors import CorruptError, ImageTooLargeError, MissingCoderError
 from .lossless import too_large
 
-SPEED = 6  # of libaom: half the time of Pillow's default for 1 to 3 % more bytes
+SPEED = 6  # of libaom, Pillow's default
+_SPEED_IN_DOUBT = 8  # to find out whether a tile that may be a photograph is worth it: a third of the time
 # AVIF's quality for qualities of .pico: drawings then have about the SSIMULACRA2 that photographs have, or more.
 _QUALITIES = ((0, 22), (30, 40), (60, 56), (80, 70), (100, 90))
 HEADER_BYTES = 320  # about, of an AVIF file without metadata
@@ -45,34 +46,57 @@ def accepted_error(score: float) -> float:
     return _ACCEPTED_IN_DOUBT + (_ACCEPTED - _ACCEPTED_IN_DOUBT) * min(1.0, score)
 
 
-def encode(pixels: NDArray[np.uint8], quality: int) -> bytes:
+def encode(pixels: NDArray[np.uint8], quality: int, speed: int = SPEED) -> bytes:
     """Pixels (height, width, 1 or 3) -> a complete AVIF file, without subsampling of colours. Needs `is_available`."""
     grey = pixels.shape[2] == 1
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if grey else pixels))
     stream = io.BytesIO()
     sampling = "4:0:0" if grey else "4:4:4"
-    image.save(stream, "AVIF", quality=quality, subsampling=sampling, speed=SPEED, max_threads=1)
+    image.save(stream, "AVIF", quality=quality, subsampling=sampling, speed=speed, max_threads=1)
     return stream.getvalue()
 
 
-def encode_within(
-    pixels: NDArray[np.uint8], quality: int, most_bytes: int, most_error: float
+def encode_drawing(
+    pixels: NDArray[np.uint8], quality: int, score: float, most_bytes: int, others_error: float
 ) -> bytes | None:
-    """As `encode`, with at most `most_bytes` and at most `most_error` at edges; None if that cannot be had.
+    """As `encode`, for a tile with a `content.drawing_score` above 0, or None where another coder should have it.
 
-    Tries `quality` first. If it takes too many bytes, or its error is too large, then what should take `most_bytes`.
+    That is where AVIF needs more than `most_bytes`, or where its error at edges is not so much less than the others'
+    as the score asks for. Tries `quality` first. If that takes too many bytes, or its error is too large, then what
+    should take `most_bytes`.
     """
     height, width, channels = pixels.shape
+    most_error = accepted_error(score) * others_error
+
+    def is_better(payload: bytes) -> bool:
+        if len(payload) > most_bytes:
+            return False
+        return edge_error(pixels, decode(payload, height, width, channels)) <= most_error
+
+    if score < 1 and not is_better(_within(pixels, quality, most_bytes, _SPEED_IN_DOUBT)):
+        return None
     for _ in range(_TRIES):
         payload = encode(pixels, quality)
-        fits = len(payload) <= most_bytes
-        if fits and edge_error(pixels, decode(payload, height, width, channels)) <= most_error:
+        if is_better(payload):
             return payload
-        steps = math.floor(math.log(most_bytes / len(payload)) / _GROWTH)
-        if fits and steps < 1:
+        steps = _steps_to(most_bytes, payload)
+        if steps == 0:
             return None
         quality = min(100, max(0, quality + steps))
     return None
+
+
+def _within(pixels: NDArray[np.uint8], quality: int, most_bytes: int, speed: int) -> bytes:
+    """A file of about `most_bytes`, in one try or two."""
+    payload = encode(pixels, quality, speed)
+    if (steps := _steps_to(most_bytes, payload)) < 0:
+        payload = encode(pixels, max(0, quality + steps - 1), speed)
+    return payload
+
+
+def _steps_to(wanted: int, payload: bytes) -> int:
+    """By how many steps of quality a file of `wanted` bytes should differ from this one."""
+    return math.floor(math.log(wanted / len(payload)) / _GROWTH)
 
 
 def decode(payload: bytes, height: int, width: int, channels: int) -> NDArray[np.uint8]:

@@ -205,11 +205,10 @@ def _drawing(
         return None
     cut, (symbols, z, payload) = _cut(pixels, window), learned
     coded = codec.synthesise(symbols, z, window, cut.shape[2], level, precision)
-    most_error = avif.accepted_error(score) * avif.edge_error(cut, coded)
     # A narrow tile has few bytes beside those that every AVIF file begins with.
     most_bytes = len(payload) + (avif.HEADER_BYTES if min(cut.shape[:2]) < WINDOW // 4 else 0)
     quality = avif.quality_for(codec.weights.quality_of_level(level))
-    drawing = avif.encode_within(cut, quality, most_bytes, most_error)
+    drawing = avif.encode_drawing(cut, quality, score, most_bytes, avif.edge_error(cut, coded))
     return None if drawing is None else Tile(Coder.AVIF, drawing)
 
 

@@ -2,15 +2,18 @@
 
 Cuts the pictures of the folders into tiles as the codec does, and prints for each folder the share of tiles that
 count as flat and as drawn, and the time this took for a tile. Folders may be given several times.
-With `--fit` it also fits the weights of the rule anew, on all the tiles, so that at most `--doubt` of those of
-photographs are taken for drawings, and prints them.
+With `--quality` it also encodes the pictures, and prints the share of tiles that AVIF got, and the share of the
+encoding time that went into asking. With `--fit` it also fits the weights of the rule anew, on all the tiles, so that
+at most `--doubt` of those of photographs are taken for drawings, and prints them.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pico_bench.tables import as_text
+from pico_core import encode
+from pico_core.container import Coder, Container
 from pico_core.content import Statistics, drawing_score, is_flat, statistics
 from pico_core.tiling import Grid
 
@@ -33,10 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--photographs", type=Path, action="append", default=[], metavar="FOLDER")
     parser.add_argument("--drawings", type=Path, action="append", default=[], metavar="FOLDER")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="look at every Nth picture (1)")
+    parser.add_argument("--quality", type=int, metavar="Q", help="also encode the pictures at this quality")
     parser.add_argument("--fit", action="store_true", help="fit the rule anew, and print its weights")
     parser.add_argument("--doubt", type=float, default=0.015, help="share of photographs in doubt (0.015)")
     arguments = parser.parse_args(argv)
-    rows = [["folder", "tiles", "flat", "drawn", "ms a tile"]]
+    coded = ["in AVIF", "time for it"] if arguments.quality is not None else []
+    rows = [["folder", "tiles", "flat", "drawn", "ms a tile", *coded]]
     found: dict[bool, list[Statistics]] = {True: [], False: []}
     for is_drawing_folder, folders in ((False, arguments.photographs), (True, arguments.drawings)):
         for folder in folders:
@@ -51,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             total = max(1, tiles)
             shares = (f"{100 * count / total:.1f} %" for count in (flat, drawn))
             rows.append([folder.name, str(tiles), *shares, f"{1000 * seconds / total:.2f}"])
+            if arguments.quality is not None:
+                rows[-1] += _encoded(folder, arguments.every, arguments.quality)
     print(as_text(rows))
     if arguments.fit:
         weights, offset = fit(found[False], found[True], arguments.doubt)
@@ -58,9 +67,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _encoded(folder: Path, every: int, quality: int) -> list[str]:
+    """Shares of tiles that AVIF got, and of the time for encoding that went into it, as text."""
+    tiles = Counter[Coder]()
+    seconds: dict[str, float] = {}
+    for path in _pictures(folder, every):
+        with Image.open(path) as image:
+            content = encode(np.asarray(image.convert("RGB")), quality=quality, profile=seconds)
+        container = Container(io.BytesIO(content))
+        tiles.update(container.read_tile(index).coder for index in range(container.tile_count))
+    share = tiles[Coder.AVIF] / max(1, tiles.total())
+    return [f"{100 * share:.1f} %", f"{100 * seconds.get('drawings', 0.0) / sum(seconds.values()):.1f} %"]
+
+
+def _pictures(folder: Path, every: int) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)[::every]
+
+
 def _tiles(folder: Path, every: int) -> Iterator[NDArray[np.uint8]]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    for path in paths[::every]:
+    for path in _pictures(folder, every):
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
         for box in Grid(pixels.shape[1], pixels.shape[0]).windows():
