@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pico_core.mosaic import Mosaic
 from pico_core.tiling import MAX_SIDE, OVERLAP, STRIDE, WINDOW, Box, Grid, pad_to_alignment
 
-SIDES = st.one_of(st.integers(1, 1600), st.sampled_from([512, 513, 520, 521, 1016, 1017, 1024, 1025]))
+SIDES = st.one_of(
+    st.integers(1, 1600), st.sampled_from([512, 513, 519, 520, 521, 1016, 1017, 1024, 1025, 1032])
+)
+
+
+def blended(grid: Grid, tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """The whole picture, computed from the tiles as docs/format.md states it and in no other way."""
+
+    def weights(size: int, start: int, end: int) -> list[int]:
+        before = [min(16, 2 * k + 1) if start > 0 else 16 for k in range(end - start)]
+        after = [min(16, 2 * k + 1) if end < size else 16 for k in range(end - start)][::-1]
+        return [min(pair) for pair in zip(before, after, strict=True)]
+
+    sums = np.zeros((grid.height, grid.width, tiles[0].shape[2]), np.int64)
+    for (left, top, right, bottom), tile in zip(grid.windows(), tiles, strict=True):
+        across, down = weights(grid.width, left, right), weights(grid.height, top, bottom)
+        sums[top:bottom, left:right] += tile.astype(np.int64) * np.outer(down, across)[..., None]
+    return (sums + 128) >> 8
+
+
+@st.composite
+def regions(draw: st.DrawFn, width: int, height: int) -> Box:
+    """A box anywhere in the picture, in many draws one that begins or ends within a shared strip."""
+
+    def side(size: int) -> tuple[int, int]:
+        strips = [edge + k for edge in range(STRIDE, size, STRIDE) for k in range(-1, OVERLAP + 2)]
+        place = st.integers(0, size)
+        if strips:
+            place = st.one_of(place, st.sampled_from([min(size, position) for position in strips]))
+        start, end = sorted(draw(st.tuples(place, place)))
+        start = min(start, size - 1)
+        return start, max(end, start + 1)
+
+    (left, right), (top, bottom) = side(width), side(height)
+    return Box(left, top, right, bottom)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +104,25 @@ def test_any_region_equals_the_same_part_of_the_whole(width: int, height: int, d
     for index in grid.tiles_touching(box):
         part.add(index, tiles[index])
     assert np.array_equal(part.finish(), whole.finish()[top:bottom, left:right])
+
+
+@given(SIDES, SIDES, st.sampled_from([1, 3]), st.data())
+def test_every_region_is_the_weighted_mean_that_the_format_states(
+    width: int, height: int, channels: int, data: st.DataObject
+) -> None:
+    grid, box = Grid(width, height), data.draw(regions(width, height))
+    rng = np.random.default_rng(width * 65_536 + height)
+    tiles = [rng.integers(0, 256, (w.height, w.width, channels), dtype=np.uint8) for w in grid.windows()]
+    copies = [tile.copy() for tile in tiles]
+    order = sorted(
+        data.draw(st.permutations(list(grid.tiles_touching(box)))), key=lambda i: i // grid.columns
+    )
+    mosaic = Mosaic(grid, box, channels)
+    for index in order:
+        mosaic.add(index, tiles[index])
+    expected = blended(grid, tiles)[box.top : box.bottom, box.left : box.right]
+    assert np.array_equal(mosaic.finish(), expected)
+    assert all(np.array_equal(tile, copy) for tile, copy in zip(tiles, copies, strict=True))
 
 
 def test_a_difference_between_neighbours_becomes_a_ramp_over_the_overlap() -> None:
