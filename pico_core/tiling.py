@@ -93,10 +93,15 @@ class Grid:
         1 inside; across a shared border a ramp over the 8 common pixels. The weights of all tiles that
         cover a pixel add up to exactly 256, so tiles that agree are reproduced exactly.
         """
-        window = self.window(index)
-        across = _ramp(window.left > 0, window.right < self.width, window.width)
-        down = _ramp(window.top > 0, window.bottom < self.height, window.height)
+        down, across = self.ramps(index)
         return down[:, None] * across[None, :]
+
+    def ramps(self, index: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """The factors of `fade`, in 16ths: weights down the rows (height,) and across the columns (width,)."""
+        window = self.window(index)
+        down = _ramp(window.top > 0, window.bottom < self.height, window.height)
+        across = _ramp(window.left > 0, window.right < self.width, window.width)
+        return down, across
 
 
 def _ramp(shared_before: bool, shared_after: bool, size: int) -> NDArray[np.uint16]:
