@@ -36,16 +36,33 @@ class IntegerLayer:
     bias: NDArray[np.float64]  # (outputs,), integral; half a unit of the result is already added
     shift: int
 
-    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(positions, inputs) of integral float64 -> (positions, outputs) of integral float64."""
-        sums = np.concatenate([rows @ self.weight.T for rows in self._pieces(x)])
-        return np.floor((sums + self.bias) * 2.0**-self.shift)
+    def __post_init__(self) -> None:
+        # The products are fastest where the transposed weights lie row by row in memory.
+        object.__setattr__(self, "weight", np.asfortranarray(self.weight))
 
-    def _pieces(self, x: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(positions, inputs) of integral float64 -> (positions, outputs) of integral float64, a new array."""
+        sums = self._product(x)
+        sums += self.bias
+        sums *= 2.0**-self.shift
+        return np.floor(sums, out=sums)
+
+    def _product(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The product x @ weight.T: a stack of products of a few rows each, and one of the rows left over."""
+        (positions, inputs), outputs, rows = x.shape, len(self.weight), self._rows_at_once()
+        stacked = positions - positions % rows
+        sums = np.empty((positions, outputs))
+        stack = x[:stacked].reshape(-1, rows, inputs)
+        np.matmul(stack, self.weight.T, out=sums[:stacked].reshape(-1, rows, outputs))
+        np.matmul(x[stacked:], self.weight.T, out=sums[stacked:])
+        return sums
+
+    def _rows_at_once(self) -> int:
         # The matrix library does not split products this small over threads: tiles already run side by side,
-        # and threads that wait for each other are slow on a busy machine.
-        rows = max(1, _SINGLE_THREAD_PRODUCTS // self.weight.size)
-        return [x[start : start + rows] for start in range(0, len(x), rows)]
+        # and threads that wait for each other are slow on a busy machine. Its inner loops take several rows at a
+        # time, so a power of two is faster than a few rows more.
+        most = max(1, _SINGLE_THREAD_PRODUCTS // self.weight.size)
+        return 1 << (most.bit_length() - 1)
 
     def check(self, input_limit: int, name: str) -> None:
         """Raise WeightsError unless every partial sum is exact for inputs up to `input_limit`."""
@@ -73,14 +90,20 @@ class ScalePath:
         x = z.reshape(-1, channels).astype(np.float64)
         x = _spread(_activate(self._at64(x)), height, width)
         x = _spread(_activate(self._at32(x)), 2 * height, 2 * width)
-        index = np.clip(self._at16(x), 0, TABLE_COUNT - 1).astype(np.uint8)
+        x = self._at16(x)
+        index = np.clip(x, 0, TABLE_COUNT - 1, out=x).astype(np.uint8)
         return index.reshape(4 * height, 4 * width, -1)
 
 
 def _activate(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Leaky ReLU with a slope of 102/1024, rounded down, and a clamp that keeps the next layer exact."""
-    leaked = np.floor(np.minimum(x, 0) * LEAK_NUMERATOR * 2.0**-LEAK_BITS)
-    return np.asarray(np.clip(np.maximum(x, 0) + leaked, -ACTIVATION_LIMIT, ACTIVATION_LIMIT))
+    """Leaky ReLU with a slope of 102/1024, rounded down, and a clamp that keeps the next layer exact.
+
+    Works in place and returns `x`. As `x` is integral, the larger of `x` and the leaked `x`, rounded down, is `x`
+    itself from 0 up and the leaked one below 0.
+    """
+    leaked = x * (LEAK_NUMERATOR * 2.0**-LEAK_BITS)
+    np.maximum(x, np.floor(leaked, out=leaked), out=x)
+    return np.clip(x, -ACTIVATION_LIMIT, ACTIVATION_LIMIT, out=x)
 
 
 def _spread(x: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
