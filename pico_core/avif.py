@@ -17,7 +17,7 @@ from PIL import Image, features
 from .errors import CorruptError, ImageTooLargeError, MissingCoderError
 from .lossless import too_large
 
-SPEED = 6  # of libaom, Pillow's default
+SPEED, _SPEED_IF_UNSURE = 6, 7  # of libaom; 6 is Pillow's default, 7 takes half the time
 # To find out whether a tile in doubt is worth it: a tenth of the time, and so much more of bytes and error at least.
 _SPEED_IN_DOUBT, _SLACK = 9, 1.15
 # AVIF's quality for qualities of .pico: drawings then have about the SSIMULACRA2 that photographs have, or more.
@@ -77,7 +77,7 @@ def encode_drawing(
     if score < 1 and not is_better(_sketch(pixels, quality, int(_SLACK * most_bytes)), _SLACK):
         return None
     for _ in range(_TRIES):
-        payload = encode(pixels, quality)
+        payload = encode(pixels, quality, SPEED if score >= 1 else _SPEED_IF_UNSURE)
         if is_better(payload):
             return payload
         steps = _steps_to(most_bytes, payload)
