@@ -357,6 +357,31 @@ def test_outlines_travel_with_their_pictures_and_shrink_with_them(sign: Path, tm
     assert outlines["pictures/sign.png"][0][1] == [70.0, 35.0]
 
 
+def test_letters_are_drawn_into_a_share_of_the_crops_and_marked(raw: Path) -> None:
+    def groups(share: float) -> list[Group]:
+        wanted = config(
+            phase="perceptual",
+            losses={"text_fidelity": {"weight": 1.0}},
+            data={"crop": 64, "lettered_share": share},
+        )
+        write_outlines(raw, "text", {photo.entry.name: [] for photo in Pack(raw).photos})
+        batches = Batches(wanted, 8, CPU, [Pack(raw)])
+        return [batches.micro_batch(step, 0) for step in range(12)]
+
+    plain, lettered = groups(0), groups(1)
+    assert not any(group.masks for group in plain)
+    marked = 0
+    for before, after in zip(plain, lettered, strict=True):
+        changed = (before.pixels - after.pixels).abs().amax(1, keepdim=True) > 0.02
+        assert after.pixels.min() >= 0
+        assert after.pixels.max() <= 1
+        assert "text" in after.masks
+        assert after.masks["text"][changed].min() > 0.5
+        marked += int(changed.any())
+    assert marked == 12
+    assert len({group.pixels.sum().item() for group in lettered}) == 12
+
+
 def test_faces_are_found_in_a_pack_and_outlined(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     people = Path(__file__).parent / "pictures" / "two-faces.jpg"

@@ -24,6 +24,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {  # of keys that are plain numbers
     "seed": (0, _MORE),
     "batch": (1, _MORE),
     "data.reduced_share": (0, 1),
+    "data.lettered_share": (0, 1),
     "data.recoloured_share": (0, 1),
     "tiles.share": (0, 1),
     "gan.weight": (0, _MORE),
@@ -65,6 +66,7 @@ class Data:
     shares: tuple[float, ...] = ()  # how often each pack is drawn from; empty: by its number of pixels
     crop: int = 256  # side of a training crop, a multiple of 64
     reduced_share: float = 0.25  # share of crops that are cut larger, up to twice, and reduced to `crop`
+    lettered_share: float = 0.0  # share of crops that letters are drawn into
     recoloured_share: float = 0.0  # share of the pictures with text that are seen in other colours
 
 

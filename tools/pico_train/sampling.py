@@ -26,6 +26,7 @@ from pico_core.tiling import OVERLAP
 
 from .config import Config
 from .hardware import arranged
+from .lettering import draw_letters
 from .outlines import Outline, draw_mask, outlines_of
 from .packs import Pack, PackError
 
@@ -169,7 +170,7 @@ class Batches:
         pixels = source.pixels[top : top + cut[0], left : left + cut[1]].permute(2, 0, 1)[None].float() / 255
         if tuple(cut) != size:
             pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
-        masks = {}
+        masks: dict[str, NDArray[np.float32]] = {}
         scale_x, scale_y = size[1] / cut[1], size[0] / cut[0]
         for kind, outlines in source.outlines.items():
             moved = [[[(x - left) * scale_x, (y - top) * scale_y] for x, y in o] for o in outlines]
@@ -179,6 +180,11 @@ class Batches:
             pixels = pixels.flip(3)
         if source.outlines.get("text") and random.random() < self._config.data.recoloured_share:
             pixels = _recoloured(pixels, random)
+        if random.random() < self._config.data.lettered_share:
+            pixels, outlines = draw_letters(pixels, random)
+            drawn = draw_mask(outlines, size[1], size[0])
+            if drawn is not None and "text" in self._masked:
+                masks["text"] = np.maximum(masks.get("text", drawn), drawn)
         return pixels, masks
 
     def _choose(self, random: np.random.Generator, size: tuple[int, int]) -> _Source:
