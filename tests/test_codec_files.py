@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from pico_codec.cli import main
-from pico_codec.files import partial_file, write_whole
+from pico_codec.files import OutputError, PartialFile, partial_file, write_whole
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such access rights")
 
@@ -96,3 +97,67 @@ def test_disk_without_access_rights_takes_a_file_all_the_same(
     monkeypatch.setattr(Path, "chmod", refuse)
     write_whole(tmp_path / "new", b"content", overwrite=True)
     assert (tmp_path / "new").read_bytes() == b"content"
+
+
+def without_links(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Let the disk know no hard links, as FAT; `meanwhile` happens once a process has found that out."""
+
+    def refuse(*_: object) -> None:
+        meanwhile()
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.parametrize("disk", ["with links", "without links"])
+def test_file_that_appears_at_the_last_moment_is_not_replaced(
+    disk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, sync = tmp_path / "photo", PartialFile.sync
+
+    def appear(self: PartialFile) -> None:
+        target.write_bytes(b"precious")
+        sync(self)
+
+    monkeypatch.setattr(PartialFile, "sync", appear)
+    if disk == "without links":
+        without_links(monkeypatch)
+    with pytest.raises(OutputError):
+        write_whole(target, b"late", overwrite=False)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("photo", b"precious")]
+
+
+def test_file_of_another_process_is_not_replaced_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, lexists = tmp_path / "photo", os.path.lexists
+    without_links(monkeypatch, lambda: target.write_bytes(b"precious"))
+    # The other process is quicker than any look at the name.
+    monkeypatch.setattr(os.path, "lexists", lambda path: path != target and lexists(path))
+    monkeypatch.setattr(Path, "exists", lambda path: path != target and lexists(path))
+    with partial_file(tmp_path) as partial:
+        partial.stream.write(b"late")
+        partial.sync()
+        with pytest.raises(FileExistsError):
+            partial.take_name(target)
+    assert target.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_disk_without_hard_links_takes_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_links(monkeypatch)
+    write_whole(tmp_path / "new", b"content", overwrite=False)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("new", b"content")]
+
+
+def test_name_is_free_again_after_a_failure_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path, other: Path) -> Path:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    without_links(monkeypatch)
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OutputError):
+        write_whole(tmp_path / "new", b"content", overwrite=False)
+    assert not list(tmp_path.iterdir())

@@ -22,7 +22,6 @@ from pico_library import originals, walk
 from pico_library.checking import Checked, check_whole
 from pico_library.cli import main
 from pico_library.interrupts import held_back
-from pico_library.originals import give_name
 from pico_library.records import Original
 from pico_library.restore import find
 from pico_library.verifier import Verifier
@@ -103,14 +102,15 @@ def test_interrupted_restore_leaves_whole_files_only_and_says_how_many(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["shrink", str(library)]) == 0
+    take_name = PartialFile.take_name
 
     def named(partial: PartialFile, target: Path) -> None:
         if target.name == "1.png":
             for _time in range(times):
                 press_ctrl_c()
-        give_name(partial, target)
+        take_name(partial, target)
 
-    monkeypatch.setattr(originals, "give_name", named)
+    monkeypatch.setattr(PartialFile, "take_name", named)
     capsys.readouterr()
     assert main(["restore", str(library), "--output", str(tmp_path / "out")]) == 130
     restored = ["0.png", "1.png"] if times == 1 else ["0.png"]

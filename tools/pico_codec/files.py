@@ -8,7 +8,6 @@ known who may read the finished file.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import stat
@@ -77,19 +76,47 @@ class PartialFile:
             self.path.chmod(rights)
 
     def publish(self, target: Path, *, overwrite: bool) -> None:
-        """Give the file its final name, in the same folder, in one step, and before it the rights of what it replaces.
+        """Give the file its final name, in the same folder, and before it the rights of what it replaces.
 
         Raises FileExistsError if the target has appeared meanwhile and must not be overwritten.
         """
-        exists = target.exists()
-        if exists and not overwrite:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        self.open_up(target if exists else None)
+        self.open_up(target if overwrite and target.exists() else None)
         self.sync()
+        if not overwrite:
+            self.take_name(target)
+            return
         if sys.platform == "win32":
             self.stream.close()  # Windows renames no open file; elsewhere the lock is held until it is done
         self.path.replace(target)
         sync_folder(target.parent)
+
+    def take_name(self, target: Path) -> None:
+        """Give the file a name in the same folder without ever replacing another file, and bring the name to the disk.
+
+        The caller brings the content there before. Raises FileExistsError if the name is taken. The old name may
+        remain until the end of `partial_file`.
+        """
+        try:
+            os.link(self.path, target)
+        except FileExistsError:
+            raise
+        except OSError:  # FAT and some network disks know no hard links
+            self._rename_to_free(target)
+        sync_folder(target.parent)
+
+    def _rename_to_free(self, target: Path) -> None:
+        if sys.platform == "win32":
+            self.stream.close()  # Windows renames no open file
+            self.path.rename(target)  # and there this replaces none
+            return
+        # Elsewhere a rename replaces what is there. An empty file of our own reserves the name: of several processes
+        # one can create it.
+        os.close(os.open(target, _CREATE, 0o600))
+        try:
+            self.path.replace(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager

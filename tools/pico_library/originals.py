@@ -12,18 +12,15 @@ import os
 import re
 import shutil
 import stat
-import sys
-import threading
 import unicodedata
 from pathlib import Path, PurePath
 
-from pico_codec.files import PartialFile, partial_file, sync_folder
+from pico_codec.files import partial_file, sync_folder
 from pico_core.errors import PicoError
 from pico_library.faults import Step, reach
 from pico_library.records import Identity, Original
 
 _CHUNK = 1 << 20
-_naming = threading.Lock()
 
 
 class OriginalError(PicoError):
@@ -152,25 +149,6 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def give_name(partial: PartialFile, target: Path) -> None:
-    """Give a finished file its name without ever replacing another, and bring both to the disk.
-
-    Raises FileExistsError. The old name may remain; its owner removes it.
-    """
-    try:
-        os.link(partial.path, target)
-    except FileExistsError:
-        raise
-    except OSError:  # FAT and some network disks know no hard links
-        with _naming:  # another photo at work may want the same name where case does not count
-            if os.path.lexists(target):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-            if sys.platform == "win32":
-                partial.stream.close()  # Windows renames no open file
-            partial.path.replace(target)
-    sync_folder(target.parent)
-
-
 def make_folder(folder: Path, source: Path | None = None) -> None:
     """Create a folder and those above it; where they mirror the source's, by name, none is open to more people.
 
@@ -294,4 +272,4 @@ def _copy_over(source: Path, target: Path) -> None:
             take_over(source, partial.path, status)
         if digest_of(partial.path) != digest_of(source):
             raise OSError(errno.EIO, "the copy differs")
-        give_name(partial, target)
+        partial.take_name(target)

@@ -239,7 +239,7 @@ class Pipeline:
             if Identity.of(job.photo.path.lstat()) != Identity.of(job.status):
                 raise SkipError(Reason.CHANGING)
             try:
-                originals.give_name(partial, target)
+                partial.take_name(target)
             except FileExistsError as error:
                 raise SkipError(Reason.NAME_TAKEN) from error
         reach(Step.PUBLISHED)

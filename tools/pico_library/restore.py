@@ -121,7 +121,7 @@ def restore(pico: Path, target: Path) -> Restored:
             _check(read_from_disk(partial.path), suited, left, lost)
             with contextlib.suppress(OSError):
                 originals.take_over(pico, partial.path, status)
-            originals.give_name(partial, target)
+            partial.take_name(target)
     except OSError as error:
         msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
         if os.path.lexists(target):

@@ -46,4 +46,4 @@ def _copy(source: Path, target: Path) -> None:
         with contextlib.suppress(OSError):
             originals.take_over(source, partial.path, source.stat())
         with contextlib.suppress(FileExistsError):
-            originals.give_name(partial, target)
+            partial.take_name(target)

@@ -110,7 +110,7 @@ class Disk:
             else:
                 _take_over(Path(source), partial.path, original.status)
             written = Identity.of(partial.path.stat())
-            originals.give_name(partial, target)
+            partial.take_name(target)
         return written
 
     def remove(self, name: str, identity: Identity) -> bool:
