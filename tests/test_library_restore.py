@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from library_samples import EXIF_DATE, archive, closed_to, drawing, pico_library
 from PIL import ExifTags, Image
 
 from pico_codec import returned
+from pico_codec.convert import picture_bytes
 from pico_codec.source import read_source_file
 from pico_core import Metadata, encode
 from pico_core.container import Extra
@@ -359,3 +361,42 @@ def test_pico_file_of_another_name_is_restored_under_that_name_and_an_ending(
     assert main(["restore", str(library / name), "--output", str(tmp_path / "out")]) == 0
     expected = {"holiday.png": "holiday.png", "holiday.PNG.PICO": "holiday.PNG"}.get(name, f"{name}.jpg")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [expected]
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A picture with more than twice as many pixels as Pillow may open; each of its tiles has fewer."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500_000)
+    pixels = np.zeros((1100, 1000, 3), np.uint8)
+    (tmp_path / "a.pico").write_bytes(encode(pixels, lossless=True, metadata=Metadata(exif=EXIF_DATE)))
+    return tmp_path / "a.pico"
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp"])
+def test_picture_above_the_limit_of_pillow_is_restored_and_the_limit_holds_for_others_all_the_while(
+    extension: str, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, opening = set(), Image.open
+
+    def look(*arguments: Any, **options: Any) -> Image.Image:
+        limits.add(Image.MAX_IMAGE_PIXELS)
+        return opening(*arguments, **options)
+
+    monkeypatch.setattr(Image, "open", look)
+    restored = restoring.restore(large, large.with_suffix(f".{extension}"))
+    assert restored.lost == ()
+    assert (limits, Image.MAX_IMAGE_PIXELS) == ({500_000}, 500_000)
+
+
+def test_picture_above_the_limit_of_pillow_that_cannot_be_read_back_is_discarded(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(*arguments: Any) -> tuple[bytes, list[Extra], list[str]]:
+        data, left, lost = picture_bytes(*arguments)
+        return data[: len(data) // 2], left, lost
+
+    monkeypatch.setattr(restoring, "picture_bytes", half)
+    with pytest.raises(CorruptError, match="cannot be read back"):
+        restoring.restore(large, large.with_suffix(".png"))
+    assert list(large.parent.glob("*a*")) == [large]
+    assert Image.MAX_IMAGE_PIXELS == 500_000

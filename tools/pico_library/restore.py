@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
 from pico_codec import origin, returned
 from pico_codec.convert import picture_bytes
 from pico_codec.files import OutputError, partial_file, remove_leftovers
-from pico_codec.source import read_source
 from pico_core import Extra, Metadata, PicoFile
 from pico_core.errors import CorruptError
-from pico_library import extras, originals
+from pico_library import extras, originals, read_back
 from pico_library.checking import read_from_disk
 from pico_library.given import is_folder
 from pico_library.scan import PHOTO_EXTENSIONS, PICO_EXTENSION
@@ -108,6 +105,7 @@ def restore(pico: Path, target: Path) -> Restored:
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
         file.verify()
         metadata, _ = origin.parted(file.metadata)
+        pixels = file.width * file.height
         data, left, lost = picture_bytes(file.decode(), metadata, kind)
     if kind == "JPEG":
         data = extras.repair_multi_picture(data)
@@ -118,7 +116,8 @@ def restore(pico: Path, target: Path) -> Restored:
         with partial_file(target.parent) as partial:
             partial.stream.write(data)
             partial.sync()
-            _check(read_from_disk(partial.path), suited, left, lost)
+            found = read_back.metadata_of(partial.path, pixels)
+            _check(found, suited, left, lost)
             with contextlib.suppress(OSError):
                 originals.take_over(pico, partial.path, status)
             partial.take_name(target)
@@ -130,15 +129,8 @@ def restore(pico: Path, target: Path) -> Restored:
     return Restored(target, (*lost, *(extra.name for extra in left)))
 
 
-def _check(data: bytes, metadata: Metadata, left: Sequence[Extra], lost: Sequence[str]) -> None:
+def _check(found: Metadata, metadata: Metadata, left: Sequence[Extra], lost: Sequence[str]) -> None:
     """Compare the metadata that should be in a file with those that are. Raises CorruptError."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None  # its pixels were in our hands a moment ago
-    try:
-        source = extras.with_everything(read_source(data), data)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    found = source.metadata
     wanted = [
         ("EXIF", _bare(metadata.exif), _bare(found.exif)),
         ("XMP", metadata.xmp, found.xmp),
