@@ -42,6 +42,8 @@ CREATE INDEX photos_by_target ON photos (target);
 CREATE INDEX photos_on_the_way ON photos (original) WHERE original = 'leaving';
 """
 _CHANGES = {1: "ALTER TABLE photos ADD COLUMN wrote INTEGER"}  # from each version to the next
+#: The columns that those changes add, for those who read an older file and leave it as it is.
+_LACKING = {1: "NULL AS wrote"}
 _COLUMNS = (
     "run, path, device, inode, size, mtime_ns, digest, outcome, reason, settings, before, after, quality, "
     "score, similarity, crop, target, target_digest, wrote, original, original_at, recorded"
@@ -53,11 +55,36 @@ class JournalError(PicoError):
 
 
 class Journal:
-    """The journal in a file, which is created if need be. Raises JournalError. May be used by several threads."""
+    """The journal in a file, which is created if need be. Raises JournalError. May be used by several threads.
 
-    def __init__(self, file: Path) -> None:
+    With `read_only` the file is there and stays as it is, and may lie on a disk that cannot be written to.
+    """
+
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
         self._file = file
         self._lock = threading.RLock()
+        if read_only:
+            self._open_to_read()
+        else:
+            self._open_to_write()
+
+    def _open_to_read(self) -> None:
+        # While nobody writes, the main file holds all: as an immutable one it needs neither locks nor files beside it,
+        # which SQLite would create otherwise.
+        is_at_rest = not self._file.with_name(f"{self._file.name}-wal").exists()
+        address = f"{self._file.absolute().as_uri()}?mode=ro" + ("&immutable=1" if is_at_rest else "")
+        with self._explained():
+            self._database = sqlite3.connect(
+                address, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False
+            )
+            self._database.execute("PRAGMA temp_store = MEMORY")
+            lacking = [column for since, column in _LACKING.items() if self._version() <= since]
+            if lacking:
+                columns = ", ".join(["*", *lacking])
+                self._database.execute(f"CREATE TEMP VIEW photos AS SELECT {columns} FROM main.photos")
+
+    def _open_to_write(self) -> None:
+        file = self._file
         with self._explained():
             self._database = sqlite3.connect(file, timeout=_WAIT_SECONDS, check_same_thread=False)
             self._database.isolation_level = None
@@ -193,12 +220,16 @@ class Journal:
         )
         return self._read(query)
 
-    def _create(self) -> None:
+    def _version(self) -> int:
+        version: int
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             msg = f"{self._file}: was written by a later version; upgrade pillow-pico"
             raise JournalError(msg)
-        if version < VERSION:
+        return version
+
+    def _create(self) -> None:
+        if self._version() < VERSION:
             with self._writing() as database:
                 (version,) = database.execute(
                     "PRAGMA user_version"

@@ -12,6 +12,7 @@ from pico_core.errors import PicoError
 
 VARIABLE = "PICO_LIBRARY_HOME"  # a folder for both, instead of the platform's
 _NAME = "pico-library"
+_JOURNAL = "journal.sqlite3"
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.rclone"}
 )
@@ -23,7 +24,7 @@ class PlaceError(PicoError):
 
 def data_folder() -> Path:
     """The folder of the journal, created if need be. Raises PlaceError, also for a network disk."""
-    folder = _own(platformdirs.user_data_path(_NAME, appauthor=False))
+    folder = _data_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -37,8 +38,14 @@ def data_folder() -> Path:
 
 
 def journal_file() -> Path:
-    """The journal's file. Raises PlaceError."""
-    return data_folder() / "journal.sqlite3"
+    """The journal's file, whose folder is created if need be. Raises PlaceError."""
+    return data_folder() / _JOURNAL
+
+
+def journal_to_read() -> Path | None:
+    """The journal's file if there is one; nothing is created."""
+    file = _data_folder() / _JOURNAL
+    return file if os.path.isfile(file) else None  # noqa: PTH113 (False, too, where one may not look)
 
 
 def lock_file() -> Path:
@@ -67,6 +74,10 @@ def file_system(path: Path) -> str | None:
         if (place + "/").startswith(point) and len(point) >= len(best):
             best, kind = point, its_kind
     return kind
+
+
+def _data_folder() -> Path:
+    return _own(platformdirs.user_data_path(_NAME, appauthor=False))
 
 
 def _own(usual: Path) -> Path:

@@ -55,10 +55,10 @@ def record_of(pico: Path) -> Record | None:
     None also where there is no journal, or the file says that it was made from another photo than the journal's.
     """
     try:
-        file = places.journal_file()
-        if not file.exists():
+        file = places.journal_to_read()
+        if file is None:
             return None
-        with Journal(file) as journal:
+        with Journal(file, read_only=True) as journal:
             record = journal.by_target(pico)
     except PicoError:
         return None
