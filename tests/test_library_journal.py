@@ -291,11 +291,23 @@ def test_damaged_or_later_journal_is_named_and_left_alone(home: Path) -> None:
         Journal(file)
 
 
-def test_journal_on_a_network_disk_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "file_system", lambda path: "nfs4")
-    with pytest.raises(places.PlaceError, match=r"network disk \(nfs4\)"):
+@pytest.mark.parametrize(
+    "kind",
+    ["nfs4", "glusterfs", "lustre", "vboxsf", "virtiofs", "smb2", "CIFS", "fuse.sshfs", "fuse.glusterfs"],
+)
+def test_journal_on_a_network_disk_is_refused(kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "file_system", lambda path: kind)
+    with pytest.raises(places.PlaceError, match=rf"network disk \({kind}\)"):
         places.journal_file()
     assert places.file_system.__name__ == "<lambda>"
+
+
+@pytest.mark.parametrize("kind", ["ext4", "fuseblk", "fuse.gocryptfs", None])
+def test_journal_on_a_disk_of_this_computer_is_taken(
+    kind: str | None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "file_system", lambda path: kind)
+    assert places.journal_file().parent == home
 
 
 def test_planning_ten_thousand_known_photos_reads_no_photo(library: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from watchdog.events import DirCreatedEvent, FileClosedEvent, FileCreatedEvent, 
 from watching import order, until, watching
 
 from pico_core import PicoFile
+from pico_library import places
 from pico_library.cli import main
 from pico_library.commands.watch import parse_time
 from pico_library.console import complain
@@ -198,6 +199,7 @@ def test_network_disk_is_polled(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ("CIFS", True),
         ("fuse.sshfs", True),
         ("9p", True),
+        *((kind, True) for kind in sorted(places.NETWORK)),
     ],
 )
 def test_kinds_of_file_systems(kind: str, is_remote: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,22 @@ from pico_core.errors import PicoError
 VARIABLE = "PICO_LIBRARY_HOME"  # a folder for both, instead of the platform's
 _NAME = "pico-library"
 _JOURNAL = "journal.sqlite3"
-_NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.rclone"}
+#: Kinds of file systems that lie on other computers, or on the one that this virtual machine runs on.
+NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs", "9p", "afs", "ceph"}
+    | {"glusterfs", "lustre", "gpfs", "beegfs", "ocfs2", "gfs2", "ncpfs", "vboxsf", "vmhgfs", "prl_fs"}
+    | {
+        "virtiofs",
+        "osxfs",
+        "drvfs",
+        "sshfs",
+        "rclone",
+        "s3fs",
+        "gcsfuse",
+        "davfs2",
+        "ceph-fuse",
+        "vmhgfs-fuse",
+    }
 )
 
 
@@ -31,7 +45,7 @@ def data_folder() -> Path:
         msg = f"{folder}: cannot be created ({error.strerror}); set {VARIABLE} to a folder of yours"
         raise PlaceError(msg) from error
     kind = file_system(folder)
-    if kind in _NETWORK:
+    if kind is not None and is_network(kind):
         msg = f"{folder}: lies on a network disk ({kind}), where a journal breaks; set {VARIABLE} to a local folder"
         raise PlaceError(msg)
     return folder
@@ -74,6 +88,11 @@ def file_system(path: Path) -> str | None:
         if (place + "/").startswith(point) and len(point) >= len(best):
             best, kind = point, its_kind
     return kind
+
+
+def is_network(kind: str) -> bool:
+    """Whether a kind of file system is known to lie on another computer; those that programs bring are `fuse.sshfs`."""
+    return kind.lower().removeprefix("fuse.") in NETWORK
 
 
 def _data_folder() -> Path:

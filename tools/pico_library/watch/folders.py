@@ -17,12 +17,6 @@ from pico_library.watch.limits import require_room
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
-#: Kinds of file systems whose changes made elsewhere reach no observer; and `fuse.` anything, which may be remote.
-_REMOTE = frozenset(
-    {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs", "9p", "afs", "ceph"}
-    | {"glusterfs", "lustre", "gpfs", "ncpfs", "vboxsf", "vmhgfs", "prl_fs", "virtiofs", "osxfs", "drvfs"}
-)
-
 
 class Disk:
     """A folder that may come and go with its disk."""
@@ -211,12 +205,15 @@ class WatchedFolder(Disk):
 
 
 def remote_kind(path: Path) -> str | None:
-    """The kind of network file system that holds a folder; None for a disk of this computer."""
+    """The kind of file system that holds a folder, if changes made elsewhere reach no observer; None if they do.
+
+    So of network disks, and of all that programs bring (`fuse.`), which may be one.
+    """
     kind = places.file_system(path) or _kind_by_mounts(path)
     if kind is None:
         return None
     kind = kind.lower()
-    return kind if kind in _REMOTE or kind.startswith("fuse.") else None
+    return kind if places.is_network(kind) or kind.startswith("fuse.") else None
 
 
 def _kind_by_mounts(path: Path) -> str | None:
