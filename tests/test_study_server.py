@@ -146,6 +146,42 @@ def test_requests_that_are_no_answers_are_refused(client: Client) -> None:
         assert client.get(path).status == 404
 
 
+def status_of(server: Server, lengths: list[str], body: bytes) -> int:
+    """What the server answers to a POST whose headers tell its length so; the body may be only a beginning."""
+    lines = ["POST /api/begin HTTP/1.1", f"Host: 127.0.0.1:{server.port}", f"{PAGE_HEADER}: 1", *lengths]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        answer = connection.makefile("rb").readline()
+    return int(answer.split()[1])
+
+
+def chunked(*parts: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+CONSENT = b'{"consent": true}'
+
+
+def test_body_of_two_lengths_is_refused_before_it_is_read(server: Server) -> None:
+    assert status_of(server, ["Content-Length: 5", CHUNKED], b"") == 400
+    assert status_of(server, [CHUNKED, "Content-Length: 5"], chunked(b" " * 4096)) == 400
+
+
+def test_body_that_does_not_tell_its_length_is_read_up_to_the_limit_only(server: Server) -> None:
+    """The end of the body never comes: a server that reads on would not answer."""
+    assert status_of(server, [CHUNKED], chunked(*[b" " * 1024] * 9)) == 413
+
+
+def test_body_that_tells_a_length_above_the_limit_is_refused_before_it_is_read(server: Server) -> None:
+    assert status_of(server, ["Content-Length: 8193"], b"") == 413
+
+
+def test_body_within_the_limit_is_taken_however_it_is_sent(server: Server) -> None:
+    assert status_of(server, [f"Content-Length: {len(CONSENT)}"], CONSENT) == 200
+    assert status_of(server, [CHUNKED], chunked(CONSENT[:5], CONSENT[5:], b" " * 8000, b"")) == 200
+
+
 def test_without_the_link_there_is_no_way_in(folder: Path) -> None:
     key = Sessions(folder).access_key
     server = Server(folder, "--host", "0.0.0.0", "--name", "studies.local")

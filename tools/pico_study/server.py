@@ -31,6 +31,7 @@ PAGE_HEADER = "x-pico-study"
 RATER_HEADER = "x-pico-rater"
 _LONGEST_BODY = 8192
 _LONGEST_WORD = 64
+_TOO_MUCH = "too much was sent"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -121,9 +122,16 @@ class _Guard:
                 return _error(403, "only the study's own page may do this")
             if PAGE_HEADER not in request.headers:
                 return _error(403, "only the study's own page may do this")
-            if int(request.headers.get("content-length", _LONGEST_BODY + 1)) > _LONGEST_BODY:
-                return _error(413, "too much was sent")
-        return None
+        return self._refusal_of_body(request)
+
+    def _refusal_of_body(self, request: Request) -> Response | None:
+        """What the headers say of the body; `_body` counts what comes."""
+        length = request.headers.get("content-length")
+        if length is None:
+            return None
+        if "transfer-encoding" in request.headers or not length.isdecimal():
+            return _error(400, "the length of what was sent is not clear")
+        return _error(413, _TOO_MUCH) if int(length) > _LONGEST_BODY else None
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -248,9 +256,24 @@ def _word(content: object) -> str | None:
     return str(content) if fits else None
 
 
+class _TooMuchError(RefusedError):
+    """A body is longer than any that the page sends."""
+
+
+async def _bytes(request: Request) -> bytes:
+    """The body, of which no more is read than the limit allows, whatever the headers say."""
+    found = bytearray()
+    async for part in request.stream():
+        found += part
+        if len(found) > _LONGEST_BODY:
+            raise _TooMuchError(_TOO_MUCH)
+    return bytes(found)
+
+
 async def _body(request: Request) -> dict[str, Any]:
+    data = await _bytes(request)
     try:
-        content = json.loads(await request.body())
+        content = json.loads(data)
     except (ValueError, RecursionError) as error:
         msg = "this is not JSON; reload the page"
         raise RefusedError(msg) from error
@@ -278,5 +301,8 @@ def _error(status: int, message: str) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    status = 404 if isinstance(error, UnknownError) else 400 if isinstance(error, RefusedError) else 503
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 503)
     return _error(status, str(error))
+
+
+_STATUSES: dict[type[Exception], int] = {UnknownError: 404, _TooMuchError: 413, RefusedError: 400}
