@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +24,7 @@ from pico_library.view.catalogue import read_entry
 from pico_library.view.exif import camera_facts, taken_at
 from pico_library.view.pictures import AbandonedError, Pictures
 from pico_library.view.previews import dressed
-from pico_library.view.server import Viewer
+from pico_library.view.server import HOST, Viewer
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,41 @@ def test_original_is_sent_as_it_is_or_upright_where_browsers_would_not_turn_it(
     webp = image(ask(viewer, f"original/{found['turned.webp.pico']['id']}"))
     assert difference(webp, drawing((1300, 901)).transpose(Image.Transpose.ROTATE_270)) == 0
     assert ask(viewer, f"original/{found['large.png.pico']['id']}").status == 404
+
+
+class Failing(io.BytesIO):
+    """A file that gives a hundred bytes, and then an error or, as if it had been cut meanwhile, its end."""
+
+    def __init__(self, data: bytes, error: OSError | None) -> None:
+        super().__init__(data)
+        self._error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() == 0:
+            return super().read(100)
+        if self._error is not None:
+            raise self._error
+        return b""
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.EIO, "disk"), FileNotFoundError(errno.ENOENT, "gone")])
+def test_answer_that_cannot_be_finished_ends_with_the_connection_and_nothing_else(
+    error: OSError | None, photos: Path, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, opening = entries(viewer)["2021/small.jpg.pico"], Path.open
+    original = (photos / "2021" / "small.jpg").read_bytes()
+
+    def fail(path: Path, *arguments: Any, **options: Any) -> Any:
+        return Failing(original, error) if path.name == "small.jpg" else opening(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", fail)
+    request = f"GET /{viewer.token}/original/{found['id']} HTTP/1.1\r\nHost: {HOST}:{viewer.port}\r\n\r\n"
+    with socket.create_connection((HOST, viewer.port), timeout=20) as connection:
+        connection.sendall(request.encode())
+        headers, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert headers.startswith(b"HTTP/1.1 200")
+    assert f"Content-Length: {len(original)}".encode() in headers
+    assert body == original[:100]
 
 
 def test_facts_name_sizes_and_saving(photos: Path, viewer: Viewer) -> None:

@@ -11,7 +11,6 @@ import hmac
 import json
 import secrets
 import select
-import shutil
 import socket
 import sys
 import threading
@@ -21,7 +20,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from pico_codec.cli import explain
@@ -59,6 +58,7 @@ _ALWAYS = {
 _INVITED = "open"
 _PLAIN_PORT = 80  # which browsers do not name
 _MOST_AT_ONCE = 1000  # entries in one answer
+_CHUNK = 1 << 18
 _WAIT_SECONDS = 2.0  # for new entries
 _SIGN_SECONDS = 5.0  # between signs of life to an open page
 _IDLE_SECONDS = 60
@@ -161,22 +161,24 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE_SECONDS
     wbufsize = 1 << 16
     disable_nagle_algorithm = True
+    _has_begun = False  # whether anything of an answer to the present request was written
 
     def do_GET(self) -> None:
         """Answer, whatever happens."""
+        self._has_begun = False
         try:
             self._check_origin()
             self._route()
         except _RefusedError as refused:
-            self._plain(refused.status, str(refused))
+            self._fail(refused.status, str(refused))
         except AbandonedError:
             self.close_connection = True
         except ConnectionError:
             raise
         except FileNotFoundError:
-            self._plain(HTTPStatus.GONE, "the file is not there any more; reload the page once it is back")
+            self._fail(HTTPStatus.GONE, "the file is not there any more; reload the page once it is back")
         except FILE_ERRORS as error:
-            self._plain(HTTPStatus.UNPROCESSABLE_ENTITY, explain(error))
+            self._fail(HTTPStatus.UNPROCESSABLE_ENTITY, explain(error))
         self.wfile.flush()
 
     def do_HEAD(self) -> None:
@@ -296,7 +298,7 @@ class _Handler(BaseHTTPRequestHandler):
             described = {"Content-Type": before.content_type, "Content-Length": str(size), **unkept}
             self._head(HTTPStatus.OK, described)
             if self.command == "GET":
-                shutil.copyfileobj(stream, self.wfile, 1 << 18)
+                self._send_bytes(stream, size)
 
     def _facts(self, entry: Entry) -> None:
         before = find_before(entry) if entry.width else None
@@ -311,6 +313,21 @@ class _Handler(BaseHTTPRequestHandler):
     }
 
     # Writing
+
+    def _send_bytes(self, stream: IO[bytes], size: int) -> None:
+        """Send so many bytes of a file; if it has become shorter, end the connection, so that the browser learns it."""
+        while size and (data := stream.read(min(size, _CHUNK))):
+            self.wfile.write(data)
+            size -= len(data)
+        if size:
+            self.close_connection = True
+
+    def _fail(self, status: HTTPStatus, message: str) -> None:
+        """Say why there is no answer. Amid an answer, words would become a part of it: then the connection ends."""
+        if self._has_begun:
+            self.close_connection = True
+        else:
+            self._plain(status, message)
 
     def _json(self, content: object) -> None:
         data = json.dumps(content, separators=(",", ":")).encode("ascii")
@@ -333,6 +350,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        self._has_begun = True
         self.send_response(status)
         for name, value in {**_ALWAYS, **headers}.items():
             self.send_header(name, value)
