@@ -388,6 +388,16 @@ def test_picture_above_the_limit_of_pillow_is_restored_and_the_limit_holds_for_o
     assert (limits, Image.MAX_IMAGE_PIXELS) == ({500_000}, 500_000)
 
 
+def test_what_a_python_prints_when_it_starts_does_not_disturb_reading_back(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noisy = tmp_path / "site"
+    noisy.mkdir()
+    (noisy / "sitecustomize.py").write_text("print('welcome')\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(noisy), os.environ.get("PYTHONPATH", "")]))
+    assert restoring.restore(large, large.with_suffix(".png")).lost == ()
+
+
 def test_picture_above_the_limit_of_pillow_that_cannot_be_read_back_is_discarded(
     large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

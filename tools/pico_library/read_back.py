@@ -22,6 +22,10 @@ from pico_core.errors import CorruptError
 from pico_library import extras
 from pico_library.checking import read_from_disk
 
+_BEGIN = (
+    b"\0pico-answer\0"  # of the answer, since a Python may print when it starts (sitecustomize, .pth files)
+)
+
 
 def metadata_of(path: Path, pixels: int) -> Metadata:
     """Decode a file whole and return all its metadata; `pixels` is how many the picture has. Raises FILE_ERRORS."""
@@ -46,7 +50,7 @@ def _read_elsewhere(path: Path) -> Metadata:
         check=False,
         process_group=0 if sys.platform != "win32" else None,
     )
-    answer = pickle.loads(done.stdout) if done.returncode == 0 else "its process died"
+    answer = pickle.loads(done.stdout.rpartition(_BEGIN)[2]) if done.returncode == 0 else "its process died"
     if isinstance(answer, Metadata):
         return answer
     msg = f"the file cannot be read back ({answer}) and was discarded"
@@ -64,7 +68,8 @@ def main() -> int:
         answer = _read(Path(sys.argv[1]))
     except FILE_ERRORS as error:
         answer = explain(error)
-    sys.stdout.buffer.write(pickle.dumps(answer))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(_BEGIN + pickle.dumps(answer))
     return 0
 
 
