@@ -1,15 +1,18 @@
-"""Pictures that no camera takes: maps, screenshots, diagrams, comics, scans, lettering over photographs.
+"""Pictures that no camera takes: `python -m pico_bench.drawings FOLDER` writes them.
 
-Each is drawn from a seed, the same for the same numbers and version of Pillow, as it comes from a program (`clean`), or
-as people pass it on: once compressed as JPEG, or reduced and compressed.
+Maps, screenshots, diagrams, comics, scans, and lettering over photographs. Each is drawn from a seed, the same for the
+same numbers and version of Pillow. It comes as a program makes it (`clean`), or as people pass it on: once compressed
+as JPEG, or reduced and compressed.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import itertools
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,42 +21,10 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from pico_metrics.pictures import Pixels
 
 SIZE = (768, 576)
-WORDS = [
-    "Station",
-    "Harbour",
-    "Mill",
-    "Lane",
-    "Church",
-    "Road",
-    "River",
-    "Street",
-    "North",
-    "Gate",
-    "Museum",
-    "Library",
-    "Hill",
-    "Top",
-    "Old",
-    "Town",
-    "Castle",
-    "Green",
-    "Park",
-    "Settings",
-    "Account",
-    "Search",
-    "Messages",
-    "Calendar",
-    "Invoice",
-    "Total",
-    "Delete",
-    "Cancel",
-    "Save",
-    "Report",
-    "Draft",
-    "Archive",
-    "Status",
-    "Pending",
-]
+_WORDS = (
+    "Station Harbour Mill Lane Church Road River Street North Gate Museum Library Hill Top Old Town Castle Green Park "
+    "Settings Account Search Messages Calendar Invoice Total Delete Cancel Save Report Draft Archive Status Pending"
+)
 CONDITIONS = ("clean", "compressed", "passed-on")
 
 Draw = Callable[[np.random.Generator, Image.Image | None], Image.Image]
@@ -69,7 +40,7 @@ def _colour(random: np.random.Generator, low: int, high: int) -> tuple[int, int,
 
 
 def _words(random: np.random.Generator, count: int) -> str:
-    return " ".join(str(word) for word in random.choice(WORDS, count))
+    return " ".join(str(word) for word in random.choice(_WORDS.split(), count))
 
 
 def _curve(random: np.random.Generator, size: tuple[int, int], bends: int) -> list[tuple[float, float]]:
@@ -259,3 +230,19 @@ def write_drawings(folder: Path, count: int, photos: list[Path] | None = None) -
             for condition in CONDITIONS:
                 pixels = drawing(kind, number, condition, photo)
                 Image.fromarray(pixels).save(folder / f"{kind}-{number}-{condition}.png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(prog="python -m pico_bench.drawings", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="receives the pictures")
+    parser.add_argument("--count", type=int, default=3, metavar="N", help="of each kind and condition (3)")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="photographs to put captions over")
+    arguments = parser.parse_args(argv)
+    photos = sorted(arguments.photos.glob("*.png")) if arguments.photos else None
+    write_drawings(arguments.folder, arguments.count, photos)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
