@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import io
+import queue
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,11 @@ from watching import is_done, order, watching
 from pico_library.faults import VARIABLE
 from pico_library.scan import Choice
 from pico_library.settings import Settings
+from pico_library.watch import worker_child
+from pico_library.watch.messages import packed
 from pico_library.watch.worker import Batch
+
+WORKER = "pico_library.watch.worker_child"
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -44,19 +49,38 @@ def test_death_of_the_worker_before_it_began_a_photo_is_put_down_to_none(folder:
     assert not at_work.notes.said("died over this one")
 
 
-def test_worker_whose_watcher_has_died_ends_in_peace(folder: Path) -> None:
-    batch = Batch((folder,), Choice(), Settings(), 1, {})
+def ended(module: str, sent: bytes) -> tuple[int, bytes]:
+    """Exit code and complaints of a helping process whose parent died once it had sent so much, and hears nothing."""
     with subprocess.Popen(
-        [sys.executable, "-m", "pico_library.watch.worker_child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        assert worker.stderr is not None
-        worker.stdout.close()
-        pickle.dump(batch, worker.stdin)
-        worker.stdin.close()
-        assert worker.stderr.read() == b""
-    assert worker.returncode == 0
+        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as helper:
+        assert helper.stdout is not None
+        helper.stdout.close()
+        try:
+            _, said = helper.communicate(sent, timeout=120)
+        finally:
+            helper.kill()
+    return helper.returncode, said
+
+
+def test_worker_whose_watcher_has_died_ends_in_peace(folder: Path) -> None:
+    assert ended(WORKER, packed(Batch((folder,), Choice(), Settings(), 1, {}))) == (0, b"")
+
+
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
+def test_worker_whose_watcher_died_amid_a_message_ends_in_peace(part: float, folder: Path) -> None:
+    message = packed(Batch((folder,), Choice(), Settings(), 1, {}))
+    assert ended(WORKER, message[: max(1, int(part * len(message)))]) == (0, b"")
+
+
+def test_any_part_of_a_message_ends_the_questions_without_one(folder: Path) -> None:
+    message = packed(Batch((folder,), Choice(), Settings(), 1, {}))
+    for length in range(len(message)):
+        tasks: queue.SimpleQueue[worker_child.Task | None] = queue.SimpleQueue()
+        worker_child._listen(io.BytesIO(message[:length]), tasks)
+        assert tasks.get_nowait() is None
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"target": "', b'{"target": "/none", "original": null}\n'])
+def test_verifier_whose_parent_has_died_ends_in_peace(sent: bytes) -> None:
+    assert ended("pico_library.verifier_child", sent) == (0, b"")

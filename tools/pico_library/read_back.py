@@ -6,6 +6,8 @@ the limit is read by a process of its own, which is this module run as a program
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pickle
 import signal
 import subprocess
@@ -22,9 +24,8 @@ from pico_core.errors import CorruptError
 from pico_library import extras
 from pico_library.checking import read_from_disk
 
-_BEGIN = (
-    b"\0pico-answer\0"  # of the answer, since a Python may print when it starts (sitecustomize, .pth files)
-)
+# What an answer begins with: a Python may print when it starts (sitecustomize, .pth files).
+_BEGIN = b"\0pico-answer\0"
 
 
 def metadata_of(path: Path, pixels: int) -> Metadata:
@@ -68,8 +69,11 @@ def main() -> int:
         answer = _read(Path(sys.argv[1]))
     except FILE_ERRORS as error:
         answer = explain(error)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(_BEGIN + pickle.dumps(answer))
+    # If the other process has died, nobody needs the answer.
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+            answers.write(_BEGIN + pickle.dumps(answer))
     return 0
 
 

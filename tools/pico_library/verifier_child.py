@@ -27,13 +27,17 @@ def main() -> int:
     # Ctrl-C reaches every process of the terminal; it is for the other one to decide what to finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
-    # Whatever a library prints must not end up between the answers.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii") as answers:
+    # Whatever a library prints must not end up between the answers. Writing them fails if the other process has died.
+    with (
+        contextlib.suppress(OSError),
+        os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii") as answers,
+    ):
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         warm_up()
         for line in sys.stdin:
-            answers.write(json.dumps(answer(json.loads(line))) + "\n")
-            answers.flush()
+            if line.endswith("\n"):  # or the other process died amid its question
+                answers.write(json.dumps(answer(json.loads(line))) + "\n")
+                answers.flush()
     return 0
 
 

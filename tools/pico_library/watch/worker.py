@@ -7,7 +7,6 @@ itself stays small. It holds the lock of the run only while it works.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import IO
 from pico_library.records import Outcome
 from pico_library.scan import Choice
 from pico_library.settings import Settings
+from pico_library.watch import messages
 from pico_library.watch.settle import Look
 
 STOP = "stop"
@@ -129,15 +129,14 @@ class Worker:
         if self._process is None:
             return
         with contextlib.suppress(OSError):  # a process that died says so at the other end
-            pickle.dump(question, _pipe(self._process.stdin))
-            _pipe(self._process.stdin).flush()
+            messages.send(_pipe(self._process.stdin), question)
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         answers = _pipe(process.stdout)
         while True:
             try:
-                answer: Answer = pickle.load(answers)
-            except (EOFError, OSError, pickle.UnpicklingError):
+                answer: Answer = messages.receive(answers)
+            except (EOFError, OSError):
                 break
             self._deliver(answer)
         answers.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import queue
 import signal
 import sys
@@ -25,7 +24,7 @@ from pico_library.room import full_place
 from pico_library.scan import Choice, Found, Photo
 from pico_library.session import Session
 from pico_library.verifier import Verifier
-from pico_library.watch import look
+from pico_library.watch import look, messages
 from pico_library.watch.settle import Look
 from pico_library.watch.worker import Answer, Batch, Begun, Done, Ended
 
@@ -117,17 +116,20 @@ def main() -> int:
 def _listen(questions: IO[bytes], tasks: queue.SimpleQueue[Task | None]) -> None:
     """Take questions as they come; their end, which is the watcher's, stops the work after the photo at work."""
     task = None
-    with contextlib.suppress(EOFError, OSError):
+    try:
         while True:
-            question = pickle.load(questions)
+            question = messages.receive(questions)
             if isinstance(question, Batch):
                 task = Task(question)
                 tasks.put(task)
             elif task is not None:
                 task.stop()
-    if task is not None:
-        task.stop()
-    tasks.put(None)
+    except (EOFError, OSError):
+        pass  # the watcher has let go, or died, perhaps amid a question
+    finally:  # whatever it was: without this, the process would wait for ever
+        if task is not None:
+            task.stop()
+        tasks.put(None)
 
 
 def _ended(task: Task, verifier: Verifier, answers: IO[bytes]) -> Ended:
@@ -153,8 +155,7 @@ def _done(record: Record, full: str | None) -> Done:
 def _send(answers: IO[bytes], answer: Answer) -> None:
     # If the watcher has died, the journal knows what was done.
     with _one_at_a_time, contextlib.suppress(OSError):
-        pickle.dump(answer, answers)
-        answers.flush()
+        messages.send(answers, answer)
 
 
 if __name__ == "__main__":
