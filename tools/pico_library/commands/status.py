@@ -21,7 +21,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the journal knows in all, whether a run is at work, and which watchers there are."""
-    from pico_library.alone import BusyError, alone
+    from pico_library.alone import is_at_work
     from pico_library.watch.presence import watchers
 
     file = places.journal_file()
@@ -29,11 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = gather_all(journal)
         runs = len(journal.runs())
     known = report.records or report.undone
-    try:
-        with alone():
-            at_work = False
-    except BusyError:
-        at_work = True
+    at_work = is_at_work()
     before, after = report.before, report.after
     watching = watchers()
     if arguments.json:
