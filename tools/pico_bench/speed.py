@@ -32,7 +32,7 @@ REFERENCE = "WebP"
 CODECS = (*PILLOW_OPTIONS, MOZJPEG, *PICO_PRECISIONS)
 NEEDED = ("JPEG", REFERENCE, PICO)  # measured in every run
 NAME = "pico-bench speed"
-PARTS = ("networks", "entropy coding", "lossless coding", "container")
+PARTS = ("networks", "entropy coding", "lossless coding", "drawings", "container")
 THREADS = 2
 
 
