@@ -44,7 +44,7 @@ demo: $(VENV)/.installed
 	@echo "  your own photos:    $(BIN)/pico-library shrink --dry-run FOLDER"
 
 test: lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-for-tests
 	@$(BIN)/ruff check .

@@ -151,7 +151,7 @@ def test_pictures_that_a_codec_lacks_are_named_wherever_the_bit_saving_stands(
         folder,
         "DELETE FROM exhibits WHERE picture = 2 AND condition IN (SELECT id FROM conditions WHERE codec = 'WebP')",
     )
-    assert main(["simulate", str(folder), "--raters", "6", "--metric", "psnr"]) == 0
+    assert main(["simulate", str(folder), "--raters", "12", "--metric", "psnr"]) == 0
     assert main(["results", str(folder), "--anchor", "JPEG"]) == 0
     assert f"WebP against JPEG leaves out {lacked['name']}," in capsys.readouterr().out
     results = folder / "results"
