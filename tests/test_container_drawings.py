@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from pico_bench.drawings import KINDS, drawing
+from pico_bench.text_pages import page
 from pico_core import PicoFile, avif, decode, encode
 from pico_core.container import Coder, Container, Metadata, Tile, write
 from pico_core.content import drawing_score
@@ -56,6 +57,15 @@ def test_a_drawing_keeps_its_edges_better_than_the_networks_can_in_no_more_bytes
     assert len(ours) <= len(networks)
     error = avif.edge_error(pixels, decode(ours))
     assert error <= avif.accepted_error(1) * avif.edge_error(pixels, decode(networks))
+
+
+@needs_avif
+@pytest.mark.parametrize("quality", [30, 80, 95, 100])
+def test_letters_in_colour_are_not_left_to_the_networks(quality: int) -> None:
+    pixels = page(2).pixels[:, :512]
+    ours, networks = encode(pixels, quality=quality), encode(pixels, quality=quality, effort=0)
+    assert coders(ours) == {Coder.AVIF}
+    assert avif.edge_error(pixels, decode(ours)) < 0.65 * avif.edge_error(pixels, decode(networks))
 
 
 @needs_avif
