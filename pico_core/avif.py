@@ -74,7 +74,7 @@ def encode_drawing(
             return False
         return edge_error(pixels, decode(payload, height, width, channels)) <= slack * most_error
 
-    if score < 1 and not is_better(_sketch(pixels, quality, most_bytes), _SLACK):
+    if score < 1 and not is_better(_sketch(pixels, quality, int(_SLACK**0.5 * most_bytes)), _SLACK):
         return None
     for _ in range(_TRIES):
         payload = encode(pixels, quality, SPEED if score >= 1 else _SPEED_IF_UNSURE)
