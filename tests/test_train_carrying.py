@@ -87,6 +87,7 @@ def test_pictures_that_do_not_fit_stay_behind_and_the_others_come_from_all_over(
 def test_a_load_without_room_for_pictures_is_refused(run: Path, pack_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--mib"):
         carry(run, [pack_folder], tmp_path / "load", 2**20)
+    assert not (tmp_path / "load").exists()
     (tmp_path / "there").mkdir()
     with pytest.raises(OptionError, match="exists"):
         carry(run, [pack_folder], tmp_path / "there", 2**30)

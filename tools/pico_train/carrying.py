@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from . import checkpoint
 from .config import Config, read
 from .files import replace_with, write_whole
 from .packs import PART_BYTES, Pack, Packing, pack
-from .start import read_start
+from .start import Start, read_start
 
 WEBP_QUALITY = 92  # below it the finest details of photographs begin to suffer
 _WEIGHTS, _PACKS = "weights.pt", "packs"
@@ -66,11 +67,23 @@ def carry(source: Path, packs: Sequence[Path], out: Path, most_bytes: int) -> Lo
         msg = f"{out} exists; choose another folder, or remove it"
         raise OptionError(msg)
     start = read_start(source)
+    if start.lambda_range is None:
+        msg = f"{source} does not say what range of lambda its weights were trained for; carry a run or a checkpoint"
+        raise OptionError(msg)
     out.mkdir(parents=True)
+    try:
+        return _write(start, packs, out, most_bytes)
+    except BaseException:
+        shutil.rmtree(out)
+        raise
+
+
+def _write(start: Start, packs: Sequence[Path], out: Path, most_bytes: int) -> Load:
+    assert start.lambda_range is not None
     weights = {
         name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in start.state.items()
     }
-    low, high = start.lambda_range or (0.0, 0.0)
+    low, high = start.lambda_range
     saved = {
         "format": checkpoint.FORMAT,
         "architecture": start.architecture.to_dict(),
@@ -156,7 +169,11 @@ def collect(back: Path, out: Path) -> int:
             msg = f"{back / name} was damaged on the way; copy the folder again"
             raise CarryingError(msg)
     write_whole(out, parts)
-    return int(checkpoint.read(out)["step"])
+    try:
+        return int(checkpoint.read(out)["step"])
+    except BaseException:
+        out.unlink()
+        raise
 
 
 def _on_cpu(values: Any) -> Any:
