@@ -266,17 +266,38 @@ def _headers(items: Sequence[_PlannedItem]) -> bytes:
     nowhere = dict.fromkeys(range(1, len(items) + 1), Extent(0, 0))
 
     def start_of_items(*, wide: bool) -> int:
-        """The length of the headers, which does not depend on the offsets in them."""
+        """The length of the headers without a name, which does not depend on the offsets in them."""
         return sum(map(len, (front, _meta(items, nowhere, wide=wide), _DO_NOT_EDIT, checks, back)))
 
     wide = start_of_items(wide=False) + total > boxes.UINT32_MAX
     start = start_of_items(wide=wide)
+    name = _name_that_makes_odd(_tiff_position(items, start))
+    start += len(name)
     if start > MAX_HEADER_BYTES:
         msg = f"the headers, with the ICC profile, take {start} bytes; {MAX_HEADER_BYTES} are allowed"
         raise OptionError(msg)
-    meta = _meta(items, _extents(items, start), wide=wide)
+    meta = _meta(items, _extents(items, start), name=name, wide=wide)
     covered = front + meta + _DO_NOT_EDIT + checks[:-CHECKSUM_BYTES]
     return covered + checksum(covered) + back
+
+
+def _tiff_position(items: Sequence[_PlannedItem], start: int) -> int | None:
+    """Where the TIFF header of the Exif lies in the file when the first item starts at `start`."""
+    for item_id, extent in _extents(items, start).items():
+        item = items[item_id - 1]
+        if item.place == _Place.EXIF:
+            (skipped,) = struct.unpack(">I", item.parts[0])
+            return extent.offset + len(item.parts[0]) + int(skipped)
+    return None
+
+
+def _name_that_makes_odd(position: int | None) -> bytes:
+    """The name in `hdlr`, which shifts all items by its length.
+
+    exiftool 12.57 takes a directory of the Exif for a loop, and leaves it out, if its offset from the TIFF
+    header is the position of the TIFF header in the file. These offsets are even (TIFF 6.0, section 2).
+    """
+    return b"" if position is None or position % 2 else b"p"
 
 
 def _extents(items: Sequence[_PlannedItem], start: int) -> dict[int, Extent]:
@@ -288,7 +309,9 @@ def _extents(items: Sequence[_PlannedItem], start: int) -> dict[int, Extent]:
     return dict(sorted(extents.items()))
 
 
-def _meta(items: Sequence[_PlannedItem], extents: dict[int, Extent], *, wide: bool) -> bytes:
+def _meta(
+    items: Sequence[_PlannedItem], extents: dict[int, Extent], *, wide: bool, name: bytes = b""
+) -> bytes:
     numbered = list(enumerate(items, 1))
     infos = [ItemInfo(item_id, item.kind, item.name, item.content_type) for item_id, item in numbered]
     references = [
@@ -296,7 +319,7 @@ def _meta(items: Sequence[_PlannedItem], extents: dict[int, Extent], *, wide: bo
     ]
     return boxes.full_box(
         b"meta",
-        boxes.full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
+        boxes.full_box(b"hdlr", bytes(4), b"pict", bytes(12), name, b"\0"),
         boxes.full_box(b"pitm", struct.pack(">H", 1)),
         boxes.item_info_box(infos),
         boxes.item_reference_box(references) if references else b"",

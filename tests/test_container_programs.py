@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -137,6 +138,24 @@ def test_exiftool_refuses_to_edit_and_leaves_the_file_as_it_is(photo: Path) -> N
         command = [tool("exiftool"), "-m", "-overwrite_original", change, str(photo)]
         assert subprocess.run(command, capture_output=True, check=False).returncode != 0
         assert photo.read_bytes() == before
+
+
+def exif_with_its_directory_at(offset: int) -> bytes:
+    """Exif whose second directory, with the date, is `offset` bytes from the TIFF header."""
+    first = struct.pack("<HHHIII", 1, 0x8769, 4, 1, offset, 0)
+    second = struct.pack("<HHHIII", 1, 0x9003, 2, 20, offset + 18, 0) + b"2023:04:05 06:07:08\0"
+    header = b"II*\0" + struct.pack("<I", 8) + first
+    return header + bytes(offset - len(header)) + second
+
+
+def test_exiftool_reads_the_date_wherever_its_directory_lies(tmp_path: Path) -> None:
+    files = []
+    for offset in range(300, 500, 2):
+        files.append(tmp_path / f"{offset}.pico")
+        metadata = Metadata(exif=exif_with_its_directory_at(offset))
+        files[-1].write_bytes(samples.file_of(samples.picture(), metadata, None))
+    dates = [tags.get("ExifIFD:DateTimeOriginal") for tags in exiftool(*files)]
+    assert dates == ["2023:04:05 06:07:08"] * len(files)
 
 
 COMPARED = ("Make", "Model", "Orientation", "ModifyDate", "DateTimeOriginal", "GPSLatitude", "GPSLongitude")
