@@ -1,0 +1,14 @@
+// The layers with AVX2.
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+#include "kernels.h"
+#include "memory.h"
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define NAME "avx2"
+#include "simd_avx2.h"
+#define KERNELS avx2_kernels
+#include "layers.h"
+#pragma clang attribute pop
+#endif
