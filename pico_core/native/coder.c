@@ -6,7 +6,7 @@
 #include "memory.h"
 #include "model.h"
 
-typedef struct { uint8_t *base; size_t used; } Arena;  // base NULL: only counts
+typedef struct { uint8_t *base; uint64_t used; } Arena;  // base NULL: only counts, beyond what an address can be
 
 // What a tile of h x w times 64 pixels needs. Sizes in comments.
 typedef struct {
@@ -35,21 +35,24 @@ struct PicoCoder {
 };
 
 static void *take(Arena *arena, size_t bytes) {
-  const size_t at = arena->used;
-  arena->used += (bytes + 127) / 64 * 64;
+  const uint64_t at = arena->used;
+  arena->used += ((uint64_t)bytes + 63) / 64 * 64;
   return arena->base ? arena->base + at : 0;
+}
+
+static void clear_border(const Map *map) {
+  const size_t position = (size_t)map->channels * sizeof(int16_t), row = position * (size_t)(map->width + 2);
+  memset(map->corner, 0, row);
+  memset(map->corner + (map->height + 1) * row_length(map), 0, row);
+  for (int y = 0; y < map->height; y++) {
+    memset(row_of(map, y) - map->channels, 0, position);
+    memset(row_of(map, y) + (ptrdiff_t)map->width * map->channels, 0, position);
+  }
 }
 
 static Map new_map(Arena *arena, int height, int width, int channels) {
   Map map = {height, width, channels, take(arena, (size_t)(height + 2) * (width + 2) * channels * sizeof(int16_t))};
-  if (!arena->base) return map;
-  const size_t position = (size_t)channels * sizeof(int16_t), row = position * (size_t)(width + 2);
-  memset(map.corner, 0, row);
-  memset(map.corner + (height + 1) * row_length(&map), 0, row);
-  for (int y = 0; y < height; y++) {
-    memset(row_of(&map, y) - channels, 0, position);
-    memset(row_of(&map, y) + (ptrdiff_t)width * channels, 0, position);
-  }
+  if (arena->base) clear_border(&map);
   return map;
 }
 
@@ -116,8 +119,9 @@ PicoCoder *pico_coder_new(const PicoModel *model, int side) {
   const int units = (side + 63) / 64;
   Arena count = {0, 0};
   lay_out(model, &count, units, units);
+  if (count.used > PTRDIFF_MAX) return 0;
   PicoCoder *coder = new_memory(sizeof *coder);
-  uint8_t *memory = new_memory(count.used + 64);
+  uint8_t *memory = new_memory((size_t)count.used);
   if (!coder || !memory) {
     free(coder);
     free(memory);
@@ -214,7 +218,8 @@ static void run_pass(const PicoModel *m, Tile *t, int k, int find_symbols) {
   const Kernels *kernels = m->kernels;
   const Layer *first = &m->context.pass[k].input, *last = &m->context.pass[k].output;
   const int latent = m->latent, height = 2 * t->h, width = 2 * t->w, channels = prior_and_latents(m);
-  Map map = {height, width, first->outputs, t->pass.corner};
+  const Map map = {height, width, first->outputs, t->pass.corner};
+  clear_border(&map);  // the pass before may have had other channels
   for (int y = 0; y < height; y++)
     layer_to_map(kernels->features, t->known + (ptrdiff_t)y * width * channels, channels, first, first->scale, &map, y, width);
   run_blocks(kernels, &map, &m->context.pass[k].blocks, t->work);

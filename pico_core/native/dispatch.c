@@ -31,13 +31,18 @@ static int runs(const char *name) {
 
 static const Kernels *const fastest_first[] = {&avx512_kernels, &avxvnni_kernels, &avx2_kernels, &portable_kernels};
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(_M_ARM64)
 extern const Kernels neon_kernels, dotprod_kernels;
 #if defined(__linux__)
 #include <sys/auxv.h>
 static int has_dot_products(void) { return (int)(getauxval(AT_HWCAP) >> 20 & 1); }  // HWCAP_ASIMDDP
+#elif defined(__APPLE__)
+static int has_dot_products(void) { return 1; }  // as every Mac with arm64 has
+#elif defined(_WIN32)
+__declspec(dllimport) int __stdcall IsProcessorFeaturePresent(unsigned long feature);
+static int has_dot_products(void) { return IsProcessorFeaturePresent(43); }  // PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE
 #else
-static int has_dot_products(void) { return 1; }  // every Apple chip and every PC with Windows on ARM has them
+static int has_dot_products(void) { return 0; }
 #endif
 static int runs(const char *name) { return strcmp(name, "dotprod") || has_dot_products(); }
 static const Kernels *const fastest_first[] = {&dotprod_kernels, &neon_kernels, &portable_kernels};

@@ -47,9 +47,9 @@ static uint32_t word_at(const uint8_t *p) {
 }
 
 int open_reader(Reader *reader, const uint8_t *payload, size_t length) {
-  const uint8_t *p = payload, *end = payload + length;
   size_t sizes[2], words = 0;
   if (length < 2) return 0;
+  const uint8_t *p = payload, *end = payload + length;
   sizes[0] = *p & 15;
   sizes[1] = *p++ >> 4;
   for (int shift = 0;; shift += 7) {  // the number of words of lane 0, seven bits a byte

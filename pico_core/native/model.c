@@ -9,6 +9,8 @@
 
 #include "memory.h"
 
+#define MOST_NUMBERS ((int64_t)1 << 28)  // in an array
+
 typedef struct {
   const PicoArray *arrays;
   int count, result;
@@ -54,6 +56,26 @@ static int64_t numbers_in(const PicoArray *array) {
   return numbers;
 }
 
+// Whether an array can be read as what it says it is.
+static int is_sound(const PicoArray *array) {
+  if (!array->name || array->type < PICO_INT8 || array->type > PICO_FLOAT32) return 0;
+  if (array->dimensions < 1 || array->dimensions > 4) return 0;
+  int64_t numbers = 1;
+  for (int i = 0; i < array->dimensions; i++) {
+    if (array->shape[i] < 1 || array->shape[i] > MOST_NUMBERS / numbers) return 0;
+    numbers *= array->shape[i];
+  }
+  return array->data && (uintptr_t)array->data % size_of(array->type) == 0;
+}
+
+static void check_arrays(Loader *loader) {
+  for (int i = 0; i < loader->count; i++)
+    if (!is_sound(&loader->arrays[i])) {
+      const char *name = loader->arrays[i].name;
+      refuse(loader, PICO_WRONG_WEIGHTS, "array %d (%s) has a wrong type, shape or address", i, name ? name : "no name");
+    }
+}
+
 // The array of a type, with so many numbers in all. NULL, and the loader refuses, if there is none.
 static const PicoArray *need(Loader *loader, const char *name, const char *part, int type, int64_t numbers) {
   const PicoArray *array = find(loader, name, part);
@@ -75,11 +97,13 @@ static void *copy(Loader *loader, const char *name, const char *part, int type, 
   return memory;
 }
 
-// Sums of a wide layer may be anything in 32 bits. Times a scale of at most 1/2 they can be rounded to 32 bits again.
-static void check_scales(Loader *loader, const char *name, const float *scale, int outputs, Kind kind) {
-  const float most = kind == WIDE ? 0.5f : 64.0f;
-  for (int n = 0; scale && n < outputs; n++)
-    if (!(scale[n] > 0 && scale[n] <= most)) refuse(loader, PICO_WRONG_WEIGHTS, "a scale of %s is out of range", name);
+// Factors within these limits keep every float between 2^-126 and 2^55 or 0: none is infinite, and processors that take
+// tiny numbers for 0 give the same bits. Products in 32 bits, times a factor, can also be rounded to 32 bits again: sums
+// of a wide layer may be anything, those of a narrow one are below 2^27.
+static void check_factors(Loader *loader, const char *name, const float *factors, int64_t count, double most) {
+  const double least = ldexp(1, most > 8 ? -40 : -60);
+  for (int64_t i = 0; factors && i < count; i++)
+    if (!(factors[i] >= least && factors[i] <= most)) refuse(loader, PICO_WRONG_WEIGHTS, "a factor of %s is out of range", name);
 }
 
 // Gains lie between 2^-40 and 2^most.
@@ -91,42 +115,70 @@ static void check_gains(Loader *loader, const char *name, const int32_t *logarit
 
 enum { ANY = 0 };
 
-static void load_layer(Loader *loader, Layer *layer, const char *name, int inputs, int outputs) {
+// Whether a layer's results are multiplied by factors of its own, or by the gains of a level.
+typedef enum { SCALED, GAINED } Factors;
+
+static int is_size(int64_t given, int wanted) {
+  return given >= 16 && given <= 4096 && given % 16 == 0 && (wanted == ANY || given == wanted);
+}
+
+static void load_factors(Loader *loader, Layer *layer, const char *name, Factors factors) {
+  if (factors == GAINED) {
+    const int64_t count = (int64_t)loader->model->levels * layer->outputs;
+    layer->gain = copy(loader, name, ".gain", PICO_INT32, count);
+    check_gains(loader, name, layer->gain, count, -1);
+    return;
+  }
+  layer->scale = copy(loader, name, ".scale", PICO_FLOAT32, layer->outputs);
+  check_factors(loader, name, layer->scale, layer->outputs, layer->kind == WIDE ? 0.5 : 8);
+}
+
+// Weights of the narrow kind are at most 63, so that two products fit 16 bits; their sums need small biases.
+static void check_narrow(Loader *loader, const char *name, const PicoArray *weight, const PicoArray *bias) {
+  const int8_t *weights = weight->data;
+  const int32_t *biases = bias->data, most = 1 << 26;
+  for (int64_t i = 0; i < numbers_in(weight); i++)
+    if (weights[i] < -63 || weights[i] > 63) refuse(loader, PICO_WRONG_WEIGHTS, "a weight of %s is beyond 63", name);
+  for (int64_t i = 0; i < numbers_in(bias); i++)
+    if (biases[i] < -most || biases[i] > most) refuse(loader, PICO_WRONG_WEIGHTS, "a bias of %s is out of range", name);
+}
+
+// A layer whose kind is that of its weights.
+static void load_any_layer(Loader *loader, Layer *layer, const char *name, int inputs, int outputs, Factors factors) {
   const PicoArray *weight = find(loader, name, ".weight");
   if (!weight || weight->dimensions != 2 || (weight->type != PICO_INT8 && weight->type != PICO_INT16)) {
     refuse(loader, PICO_WRONG_WEIGHTS, "layer %s is missing, or its weights are no matrix of integers", name);
     return;
   }
-  layer->outputs = (int)weight->shape[0];
-  layer->inputs = (int)weight->shape[1];
-  layer->kind = weight->type == PICO_INT8 ? NARROW : WIDE;
-  const int fits = weight->shape[0] > 0 && weight->shape[0] <= 4096 && weight->shape[1] > 0 && weight->shape[1] <= 4096 &&
-                   layer->outputs % 16 == 0 && layer->inputs % 16 == 0 && (inputs == ANY || inputs == layer->inputs) &&
-                   (outputs == ANY || outputs == layer->outputs);
-  if (!fits) {
+  if (!is_size(weight->shape[0], outputs) || !is_size(weight->shape[1], inputs)) {
     refuse(loader, PICO_WRONG_WEIGHTS, "layer %s has %lld inputs and %lld outputs, which does not fit", name,
            (long long)weight->shape[1], (long long)weight->shape[0]);
     return;
   }
-  if (layer->kind == NARROW)
-    for (int64_t i = 0; i < numbers_in(weight); i++)
-      if (((const int8_t *)weight->data)[i] < -63 || ((const int8_t *)weight->data)[i] > 63)
-        refuse(loader, PICO_WRONG_WEIGHTS, "a weight of %s is beyond 63", name);
+  layer->outputs = (int)weight->shape[0];
+  layer->inputs = (int)weight->shape[1];
+  layer->kind = weight->type == PICO_INT8 ? NARROW : WIDE;
+  load_factors(loader, layer, name, factors);
   const PicoArray *bias = need(loader, name, ".bias", PICO_INT32, layer->outputs);
-  if (!bias) return;
-  if (find(loader, name, ".gain"))
-    layer->gain = copy(loader, name, ".gain", PICO_INT32, (int64_t)loader->model->levels * layer->outputs);
-  else
-    layer->scale = copy(loader, name, ".scale", PICO_FLOAT32, layer->outputs);
-  check_scales(loader, name, layer->scale, layer->outputs, layer->kind);
-  check_gains(loader, name, layer->gain, (int64_t)loader->model->levels * layer->outputs, -1);
-  if (find(loader, name, ".zero")) layer->zero = copy(loader, name, ".zero", PICO_INT32, layer->outputs);
-  for (int n = 0; layer->zero && n < layer->outputs; n++)
-    if (layer->zero[n] < 0 || layer->zero[n] > 255) refuse(loader, PICO_WRONG_WEIGHTS, "a zero of %s is out of range", name);
+  if (bias && layer->kind == NARROW) check_narrow(loader, name, weight, bias);
   if (loader->result) return;
   if (!loader->model->kernels->pack(layer, weight->data, bias->data)) refuse(loader, PICO_NO_MEMORY, "there is no memory");
   own(loader, layer->weight);
   own(loader, layer->bias);
+}
+
+static void load_layer(Loader *loader, Layer *layer, const char *name, int inputs, int outputs, Factors factors) {
+  load_any_layer(loader, layer, name, inputs, outputs, factors);
+  if (!loader->result && layer->kind != WIDE) refuse(loader, PICO_WRONG_WEIGHTS, "the weights of %s are not int16", name);
+}
+
+// What is added to the hidden features of a block: 0 where they have a sign.
+static void load_zeros(Loader *loader, Layer *layer, const char *name) {
+  const int32_t most = layer->kind == NARROW ? 255 : 0;
+  int32_t *zero = copy(loader, name, ".zero", PICO_INT32, layer->outputs);
+  for (int n = 0; zero && n < layer->outputs; n++)
+    if (zero[n] < 0 || zero[n] > most) refuse(loader, PICO_WRONG_WEIGHTS, "a zero of %s is out of range", name);
+  layer->zero = zero;
 }
 
 static void load_block(Loader *loader, Block *block, const char *name, int channels) {
@@ -139,11 +191,11 @@ static void load_block(Loader *loader, Block *block, const char *name, int chann
   block->shift = *(const int32_t *)shift->data;
   if (block->shift < 1 || block->shift > 24) refuse(loader, PICO_WRONG_WEIGHTS, "the shift of %s is out of range", name);
   snprintf(part, sizeof part, "%s.expand", name);
-  load_layer(loader, &block->expand, part, channels, ANY);
+  load_any_layer(loader, &block->expand, part, channels, ANY, SCALED);
   if (loader->result) return;
-  if (block->expand.kind == NARROW && !block->expand.zero) refuse(loader, PICO_WRONG_WEIGHTS, "%s has no zeros", part);
+  load_zeros(loader, &block->expand, part);
   snprintf(part, sizeof part, "%s.project", name);
-  load_layer(loader, &block->project, part, block->expand.outputs, channels);
+  load_any_layer(loader, &block->project, part, block->expand.outputs, channels, SCALED);
   if (block->project.kind != block->expand.kind) refuse(loader, PICO_WRONG_WEIGHTS, "%s is of another kind", part);
 }
 
@@ -166,48 +218,47 @@ static void load_gains(Loader *loader, Gains *gains, const char *name, int chann
 
 static void load_encoder(Loader *loader) {
   PicoModel *m = loader->model;
-  load_layer(loader, &m->encoder.input, "encoder.input", 192, ANY);
+  load_layer(loader, &m->encoder.input, "encoder.input", 192, ANY, SCALED);
   const int wide = m->encoder.input.outputs;
   load_blocks(loader, &m->encoder.blocks8, "encoder.blocks8", wide);
   load_gains(loader, &m->encoder.gain8, "encoder.gain8", wide);
-  load_layer(loader, &m->encoder.down16, "encoder.down16", 4 * wide, ANY);
+  load_layer(loader, &m->encoder.down16, "encoder.down16", 4 * wide, ANY, SCALED);
   const int deep = m->encoder.down16.outputs;
   load_blocks(loader, &m->encoder.blocks16, "encoder.blocks16", deep);
-  load_layer(loader, &m->encoder.to_latent, "encoder.to_latent", deep, m->latent);
-  load_layer(loader, &m->encoder.down32, "encoder.down32", 4 * deep, ANY);
+  load_layer(loader, &m->encoder.to_latent, "encoder.to_latent", deep, m->latent, GAINED);
+  load_layer(loader, &m->encoder.down32, "encoder.down32", 4 * deep, ANY, SCALED);
   load_blocks(loader, &m->encoder.blocks32, "encoder.blocks32", m->encoder.down32.outputs);
-  load_layer(loader, &m->encoder.down64, "encoder.down64", 4 * m->encoder.down32.outputs, ANY);
+  load_layer(loader, &m->encoder.down64, "encoder.down64", 4 * m->encoder.down32.outputs, ANY, SCALED);
   load_blocks(loader, &m->encoder.blocks64, "encoder.blocks64", m->encoder.down64.outputs);
-  load_layer(loader, &m->encoder.to_hyper, "encoder.to_hyper", m->encoder.down64.outputs, m->hyper);
-  if (!loader->result && !(m->encoder.to_latent.gain && m->encoder.to_hyper.gain))
-    refuse(loader, PICO_WRONG_WEIGHTS, "the encoder has no gains for its levels");
+  load_layer(loader, &m->encoder.to_hyper, "encoder.to_hyper", m->encoder.down64.outputs, m->hyper, GAINED);
 }
 
 static void load_scale_path(Loader *loader) {
   PicoModel *m = loader->model;
-  load_layer(loader, &m->scale.at64, "scale.at64", m->hyper, ANY);
-  load_layer(loader, &m->scale.at32, "scale.at32", m->scale.at64.outputs / 4, ANY);
-  load_layer(loader, &m->scale.at16, "scale.at16", m->scale.at32.outputs / 4, m->latent);
+  load_layer(loader, &m->scale.at64, "scale.at64", m->hyper, ANY, SCALED);
+  load_layer(loader, &m->scale.at32, "scale.at32", m->scale.at64.outputs / 4, ANY, SCALED);
+  load_layer(loader, &m->scale.at16, "scale.at16", m->scale.at32.outputs / 4, m->latent, SCALED);
 }
 
 static void load_context(Loader *loader) {
   PicoModel *m = loader->model;
   char name[96];
-  load_layer(loader, &m->context.input, "context.input", m->hyper, ANY);
+  load_layer(loader, &m->context.input, "context.input", m->hyper, ANY, SCALED);
   load_blocks(loader, &m->context.blocks64, "context.blocks64", m->context.input.outputs);
-  load_layer(loader, &m->context.up32, "context.up32", m->context.input.outputs, ANY);
+  load_layer(loader, &m->context.up32, "context.up32", m->context.input.outputs, ANY, SCALED);
   load_blocks(loader, &m->context.blocks32, "context.blocks32", m->context.up32.outputs / 4);
-  load_layer(loader, &m->context.prior, "context.prior", m->context.up32.outputs / 4, ANY);
+  load_layer(loader, &m->context.prior, "context.prior", m->context.up32.outputs / 4, ANY, SCALED);
   for (int k = 0; k < PASSES && !loader->result; k++) {
     snprintf(name, sizeof name, "context.step%d.input", k);
-    load_layer(loader, &m->context.pass[k].input, name, m->context.prior.outputs + k * m->latent, ANY);
+    load_layer(loader, &m->context.pass[k].input, name, m->context.prior.outputs + k * m->latent, ANY, SCALED);
     snprintf(name, sizeof name, "context.step%d.blocks", k);
     load_blocks(loader, &m->context.pass[k].blocks, name, m->context.pass[k].input.outputs);
     snprintf(name, sizeof name, "context.step%d.output", k);
-    load_layer(loader, &m->context.pass[k].output, name, m->context.pass[k].input.outputs, 2 * m->latent);
+    load_layer(loader, &m->context.pass[k].output, name, m->context.pass[k].input.outputs, 2 * m->latent, SCALED);
     if (k == PASSES - 1) break;
     snprintf(name, sizeof name, "context.known%d", k);
     m->context.pass[k].known = copy(loader, name, "", PICO_FLOAT32, m->latent);
+    check_factors(loader, name, m->context.pass[k].known, m->latent, ldexp(1, 40));
   }
 }
 
@@ -216,17 +267,16 @@ static void load_decoder(Loader *loader) {
   int channels = m->latent;
   load_gains(loader, &m->decoder.gain_latent, "decoder.gain_latent", m->latent);
   if (find(loader, "decoder.from_latent", ".weight")) {
-    load_layer(loader, &m->decoder.from_latent, "decoder.from_latent", m->latent, ANY);
+    load_layer(loader, &m->decoder.from_latent, "decoder.from_latent", m->latent, ANY, SCALED);
     channels = m->decoder.from_latent.outputs;
     load_blocks(loader, &m->decoder.blocks16, "decoder.blocks16", channels);
   }
-  load_layer(loader, &m->decoder.up8, "decoder.up8", channels, ANY);
+  load_layer(loader, &m->decoder.up8, "decoder.up8", channels, ANY, GAINED);
   load_blocks(loader, &m->decoder.blocks8, "decoder.blocks8", m->decoder.up8.outputs / 4);
-  load_layer(loader, &m->decoder.up4, "decoder.up4", m->decoder.up8.outputs / 4, 192);
+  load_layer(loader, &m->decoder.up4, "decoder.up4", m->decoder.up8.outputs / 4, 192, SCALED);
   m->decoder.block4.count = 1;
   load_block(loader, &m->decoder.block4.block[0], "decoder.block4", 48);
-  load_layer(loader, &m->decoder.output, "decoder.output", 48, 48);
-  if (!loader->result && !m->decoder.up8.gain) refuse(loader, PICO_WRONG_WEIGHTS, "the decoder has no gains for its levels");
+  load_layer(loader, &m->decoder.output, "decoder.output", 48, 48, SCALED);
 }
 
 static void load_tables(Loader *loader) {
@@ -241,6 +291,7 @@ static void load_tables(Loader *loader) {
   }
   m->step_count = (int)steps->shape[0];
   m->steps = copy(loader, "tables.step", "", PICO_FLOAT32, m->step_count);
+  check_factors(loader, "tables.step", m->steps, m->step_count, 1 << 20);
   if (!radii || !latent || latent->type != PICO_UINT16 || !hyper || hyper->type != PICO_UINT16) {
     refuse(loader, PICO_WRONG_WEIGHTS, "an entropy table is missing");
     return;
@@ -284,7 +335,8 @@ int pico_model_new(const PicoArray *arrays, int count, const char *kernels, Pico
   if (!loader.model) return PICO_NO_MEMORY;
   loader.model->kernels = choose_kernels(kernels);
   if (!loader.model->kernels) refuse(&loader, PICO_WRONG_ARGUMENT, "this processor has no kernels of that name");
-  void (*const parts[])(Loader *) = {load_sizes,   load_encoder, load_scale_path, load_context, load_decoder, load_tables};
+  void (*const parts[])(Loader *) = {check_arrays,    load_sizes,   load_encoder, load_scale_path,
+                                         load_context, load_decoder, load_tables};
   for (size_t i = 0; i < sizeof parts / sizeof *parts && !loader.result; i++) parts[i](&loader);
   if (loader.result) pico_model_free(loader.model);
   else *model = loader.model;
