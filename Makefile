@@ -18,8 +18,14 @@ PIP_INSTALL  = $(BIN)/python -m pip install --quiet --quiet --disable-pip-versio
 	$(BIN)/python -m pip config list | grep -E "(index-url|find-links|no-index)=" >/dev/null || \
 	echo "--extra-index-url $(TORCH_INDEX)"')
 
+# `make fuzz` needs clang. Kernels are not watched for coverage: their loops would take most of the time.
+FUZZ         := build/fuzz
+FUZZ_SECONDS ?= 3600
+SANITIZED    := clang -std=c11 -O2 -g -ffp-contract=off -D_GNU_SOURCE -Ipico_core/native \
+	-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install clean
+.PHONY: help demo test lint fuzz install clean
 
 help:
 	@echo "pillow-pico: the .pico picture format for Pillow and for photo libraries"
@@ -27,6 +33,7 @@ help:
 	@echo "  make demo     install into $(VENV), shrink the photographs of samples/ and show what it saved"
 	@echo "  make test     ruff, mypy and the tests"
 	@echo "  make lint     ruff and mypy only"
+	@echo "  make fuzz     the native engine with hostile input, for an hour (FUZZ_SECONDS=3600); needs clang"
 	@echo "  make install  install into $(VENV) and nothing more"
 	@echo "  make clean    remove $(VENV), $(DEMO) and caches"
 
@@ -50,6 +57,16 @@ lint: $(VENV)/.installed-for-tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+fuzz: $(VENV)/.installed-for-tests
+	@mkdir -p $(FUZZ)/inputs
+	@$(BIN)/python tests/small_networks.py $(FUZZ)
+	@for source in pico_core/native/*.c tests/native/fuzz.c; do \
+	case $$source in */kernels_*) watched=;; *) watched=-fsanitize=fuzzer-no-link;; esac; \
+	$(SANITIZED) $$watched -c -o $(FUZZ)/$$(basename $$source .c).o $$source || exit 1; done
+	@$(SANITIZED) -fsanitize=fuzzer -o $(FUZZ)/fuzz $(FUZZ)/*.o -lm
+	@PICO_FUZZ_MODELS=$$(echo $(FUZZ)/*.model | tr " " ":") $(FUZZ)/fuzz -max_total_time=$(FUZZ_SECONDS) \
+	-len_control=0 -max_len=600 -timeout=60 -artifact_prefix=$(FUZZ)/found- $(FUZZ)/inputs
 
 install: $(VENV)/.installed
 

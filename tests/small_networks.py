@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,3 +172,15 @@ class _Maker:
         zero = self._random.integers(0, 256 if narrow else 1, hidden)
         self.arrays[f"{name}.expand.zero"] = zero.astype(np.int32)
         self._layer(f"{name}.project", hidden, channels, results=1000, most=most)
+
+
+FUZZED = {
+    "plain": (Shape(), False),
+    "extreme": (Shape(narrow=("decoder", "context"), latent=32, decoder16=16), True),
+    "narrow": (Shape(narrow=("encoder", "context", "decoder"), hidden=32), False),
+}  # for tests/native/fuzz.c
+
+if __name__ == "__main__":  # python tests/small_networks.py FOLDER
+    for number, (name, (chosen, at_the_ends)) in enumerate(FUZZED.items()):
+        arrays_of_name = random_arrays(chosen, number, extreme=at_the_ends)
+        write_model_file(Path(sys.argv[1]) / f"{name}.model", arrays_of_name)

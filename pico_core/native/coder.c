@@ -35,9 +35,11 @@ struct PicoCoder {
 };
 
 static void *take(Arena *arena, size_t bytes) {
-  const uint64_t at = arena->used;
-  arena->used += ((uint64_t)bytes + 63) / 64 * 64;
-  return arena->base ? arena->base + at : 0;
+  const uint64_t at = arena->used, reserved = ((uint64_t)bytes + 127) / 64 * 64;
+  arena->used += reserved;
+  if (!arena->base) return 0;
+  allow_only(arena->base + at, bytes, (size_t)reserved);
+  return arena->base + at;
 }
 
 static void clear_border(const Map *map) {

@@ -10,13 +10,13 @@
 #define INLINE static inline __attribute__((always_inline, unused))
 
 // What a layer's activations are: int16 (weights int16), or uint8 (weights int8, at most 63).
-typedef enum { WIDE = 2, NARROW = 1 } Kind;  // the values are bytes of an activation
+typedef enum { WIDE, NARROW } Kind;
 
 // A 1x1 convolution. Weights are packed for one instruction set.
 typedef struct {
   int inputs, outputs;
   Kind kind;
-  void *weight;          // [outputs / panel][inputs / group][panel][group]; a group has four bytes of the narrow, four of the wide kind
+  void *weight;          // [outputs / panel][inputs / group][panel][group]; a group of weights has four bytes
   int32_t *bias;         // [outputs]
   const float *scale;    // [outputs]; NULL where it depends on the level
   const int32_t *gain;   // [levels][outputs], binary logarithms in 1/65536; NULL where it does not

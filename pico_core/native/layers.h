@@ -1,11 +1,13 @@
 // The layers over the vectors of one simd_*.h: each kernels_*.c includes that, and then this.
 // It defines KERNELS, the table of functions, under the name that the file chose.
 
-#define GROUP(kind) (4 / (int)(kind))  // activations that are multiplied together
+// Bytes of an activation or weight, and how many are multiplied together.
+INLINE int bytes_of(Kind kind) { return kind == WIDE ? (int)sizeof(int16_t) : (int)sizeof(Narrow); }
+INLINE int group_of(Kind kind) { return 4 / bytes_of(kind); }
 
 // One panel of a product: ROWS positions or fewer, and `vectors` vectors of outputs.
 
-typedef enum { FEATURES, LEAKY_FEATURES, BYTES, LEAKY_BYTES, VALUES, RESIDUAL } Output;
+typedef enum { FEATURES, LEAKY_FEATURES, BYTES, LEAKY_NARROW, VALUES, RESIDUAL } Output;
 
 INLINE void store_result(Ints sums, const Layer *layer, const float *scale, int n, Output output, void *start, ptrdiff_t at) {
   Floats values = scaled(sums, scale + n);
@@ -13,10 +15,11 @@ INLINE void store_result(Ints sums, const Layer *layer, const float *scale, int 
     store_floats((float *)start + at, values);
     return;
   }
-  if (output == LEAKY_FEATURES || output == LEAKY_BYTES) values = leaked(values);
+  if (output == LEAKY_FEATURES || output == LEAKY_NARROW) values = leaked(values);
   Ints rounded = nearest(values);
-  if (output == LEAKY_BYTES) rounded = add_ints(rounded, load_ints(layer->zero + n));
-  if (output == BYTES || output == LEAKY_BYTES) store_u8((uint8_t *)start + at, rounded);
+  if (output == LEAKY_NARROW) rounded = add_ints(rounded, load_ints(layer->zero + n));
+  if (output == BYTES) store_u8((uint8_t *)start + at, rounded);
+  else if (output == LEAKY_NARROW) store_narrow((Narrow *)start + at, rounded);
   else if (output == RESIDUAL) add_s16((int16_t *)start + at, rounded);
   else store_s16((int16_t *)start + at, rounded);
 }
@@ -24,7 +27,7 @@ INLINE void store_result(Ints sums, const Layer *layer, const float *scale, int 
 INLINE void panel(const uint8_t *x, ptrdiff_t stride, const uint8_t *weight, const Layer *layer, const float *scale,
                   Kind kind, Output output, Target target, int m, int n, int rows, int vectors) {
   Ints sums[ROWS][4];
-  const int groups = layer->inputs / GROUP(kind);
+  const int groups = layer->inputs / group_of(kind);
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
@@ -35,7 +38,7 @@ INLINE void panel(const uint8_t *x, ptrdiff_t stride, const uint8_t *weight, con
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) {
         const uint8_t *activations = x + r * stride + 4 * g, *w = weight + 4 * LANES * v;
-        sums[r][v] = kind == NARROW ? dot_u8(sums[r][v], activations, (const int8_t *)w)
+        sums[r][v] = kind == NARROW ? dot_narrow(sums[r][v], (const Narrow *)activations, (const NarrowWeight *)w)
                                     : dot_s16(sums[r][v], (const int16_t *)activations, (const int16_t *)w);
       }
 #pragma clang loop unroll(full)
@@ -50,9 +53,9 @@ INLINE void panel(const uint8_t *x, ptrdiff_t stride, const uint8_t *weight, con
 
 INLINE void panels(const void *x, ptrdiff_t stride, int count, const Layer *layer, const float *scale, Kind kind,
                    Output output, Target target, int vectors) {
-  stride *= kind;  // in bytes
+  stride *= bytes_of(kind);
   for (int n = 0; n < layer->outputs; n += vectors * LANES) {
-    const uint8_t *weight = (const uint8_t *)layer->weight + (ptrdiff_t)n * layer->inputs * kind;
+    const uint8_t *weight = (const uint8_t *)layer->weight + (ptrdiff_t)n * layer->inputs * bytes_of(kind);
     const uint8_t *p = x;
     int m = 0;
     for (; m + ROWS <= count; m += ROWS, p += ROWS * stride)
@@ -86,15 +89,19 @@ static void to_values(const int16_t *x, ptrdiff_t stride, int count, const Layer
 }
 
 static int pack(Layer *layer, const void *weight, const int32_t *bias) {
-  const int wide = VECTORS(layer->outputs) * LANES, group = GROUP(layer->kind), bytes = layer->kind, inputs = layer->inputs;
-  uint8_t *packed = new_memory((size_t)layer->outputs * inputs * bytes);
+  const int wide = VECTORS(layer->outputs) * LANES, group = group_of(layer->kind), inputs = layer->inputs;
+  uint8_t *packed = new_memory((size_t)layer->outputs * inputs * bytes_of(layer->kind));
   layer->bias = new_memory((size_t)layer->outputs * sizeof(int32_t));
   layer->weight = packed;
   if (!packed || !layer->bias) return 0;
   for (int n = 0; n < layer->outputs; n += wide)
     for (int c = 0; c < inputs; c += group)
       for (int i = 0; i < wide; i++, packed += 4)
-        memcpy(packed, (const uint8_t *)weight + ((size_t)(n + i) * inputs + c) * bytes, 4);
+        for (int k = 0; k < group; k++) {
+          const size_t from = (size_t)(n + i) * inputs + c + k;
+          if (layer->kind == NARROW) ((NarrowWeight *)packed)[k] = ((const int8_t *)weight)[from];
+          else ((int16_t *)packed)[k] = ((const int16_t *)weight)[from];
+        }
   for (int n = 0; n < layer->outputs; n++) {
     uint32_t sum = (uint32_t)bias[n];
     if (layer->kind == NARROW)
@@ -125,7 +132,7 @@ INLINE void depthwise(const int16_t *x, ptrdiff_t row, int width, const Block *b
 #pragma clang loop unroll(full)
       for (int t = 0; t < 4; t++) s = add_taps(s, at[2 * t], at[2 * t + 1], w[t]);
       s = add_taps(s, at[8], at[8], w[4]);
-      if (kind == NARROW) store_shifted_u8((uint8_t *)out + (size_t)i * channels + c, s, block->shift);
+      if (kind == NARROW) store_shifted_narrow((Narrow *)out + (size_t)i * channels + c, s, block->shift);
       else store_shifted_s16((int16_t *)out + (size_t)i * channels + c, s, block->shift);
     }
   }
@@ -133,8 +140,8 @@ INLINE void depthwise(const int16_t *x, ptrdiff_t row, int width, const Block *b
 
 INLINE void residual_block(const Map *map, const Block *block, Kind kind, uint8_t *work) {
   const int width = map->width, channels = map->channels, hidden = block->expand.outputs;
-  uint8_t *spatial[2] = {work, work + (size_t)width * channels * kind};
-  uint8_t *expanded = spatial[1] + (size_t)width * channels * kind;
+  const size_t bytes = (size_t)width * channels * bytes_of(kind);
+  uint8_t *spatial[2] = {work, work + bytes}, *expanded = work + 2 * bytes;
   const ptrdiff_t row = row_length(map);
   for (int y = 0; y <= map->height; y++) {
     // A row is finished once the depthwise convolution of the next one has read it.
@@ -142,7 +149,7 @@ INLINE void residual_block(const Map *map, const Block *block, Kind kind, uint8_
     if (y == 0) continue;
     Target inside = {expanded, hidden, hidden, 0}, outside = {row_of(map, y - 1), channels, channels, 0};
     convolve(spatial[(y - 1) & 1], channels, width, &block->expand, block->expand.scale, kind,
-             kind == NARROW ? LEAKY_BYTES : LEAKY_FEATURES, inside);
+             kind == NARROW ? LEAKY_NARROW : LEAKY_FEATURES, inside);
     convolve(expanded, hidden, width, &block->project, block->project.scale, kind, RESIDUAL, outside);
   }
 }

@@ -9,6 +9,9 @@
 #define VECTORS(outputs) 2
 #define WEIGHT_OFFSET 0
 
+typedef uint8_t Narrow;
+typedef int8_t NarrowWeight;
+
 typedef __m256i Ints;
 typedef __m256 Floats;
 
@@ -26,7 +29,7 @@ INLINE Ints multiply_add_u8(Ints sum, Ints x, Ints w) {
 INLINE Ints multiply_add_s16(Ints sum, Ints x, Ints w) { return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)); }
 #endif
 
-INLINE Ints dot_u8(Ints sum, const uint8_t *x, const int8_t *w) {
+INLINE Ints dot_narrow(Ints sum, const Narrow *x, const NarrowWeight *w) {
   return multiply_add_u8(sum, repeated(x), _mm256_loadu_si256((const __m256i *)w));
 }
 INLINE Ints dot_s16(Ints sum, const int16_t *x, const int16_t *w) {
@@ -45,6 +48,7 @@ INLINE void store_u8(uint8_t *p, Ints v) {
   __m128i words = packed_s16(v);
   _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
 }
+INLINE void store_narrow(Narrow *p, Ints v) { store_u8(p, v); }
 INLINE void store_s16(int16_t *p, Ints v) { _mm_storeu_si128((__m128i *)p, packed_s16(v)); }
 INLINE void store_floats(float *p, Floats v) { _mm256_storeu_ps(p, v); }
 INLINE void add_s16(int16_t *p, Ints v) {

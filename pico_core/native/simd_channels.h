@@ -21,7 +21,7 @@ INLINE __m256i shifted(ChannelSums s, int shift) {
   __m128i by = _mm_cvtsi32_si128(shift);
   return _mm256_packs_epi32(_mm256_sra_epi32(s.low, by), _mm256_sra_epi32(s.high, by));
 }
-INLINE void store_shifted_u8(uint8_t *p, ChannelSums s, int shift) {
+INLINE void store_shifted_narrow(Narrow *p, ChannelSums s, int shift) {
   __m256i words = shifted(s, shift);
   __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128((__m128i *)p, bytes);

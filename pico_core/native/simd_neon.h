@@ -9,21 +9,25 @@
 #define VECTORS(outputs) 2
 #define WEIGHT_OFFSET (-128)  // uint8 becomes int8
 
+typedef uint8_t Narrow;
+typedef int8_t NarrowWeight;
+
 typedef struct { int32x4_t low, high; } Ints;
 typedef struct { float32x4_t low, high; } Floats;
 
 INLINE Ints load_ints(const int32_t *p) { return (Ints){vld1q_s32(p), vld1q_s32(p + 4)}; }
 
-INLINE int32x2_t repeated(const void *p) { int32_t v; memcpy(&v, p, 4); return vdup_n_s32(v); }
+// Four bytes of activations, which lie at multiples of four.
+INLINE int32x2_t repeated(const void *p) { return vld1_dup_s32((const int32_t *)p); }
 INLINE int8x8_t less_128(const uint8_t *x) { return vreinterpret_s8_u8(veor_u8(vreinterpret_u8_s32(repeated(x)), vdup_n_u8(128))); }
 
 #ifdef WITH_DOT_PRODUCTS
-INLINE Ints dot_u8(Ints sum, const uint8_t *x, const int8_t *w) {
+INLINE Ints dot_narrow(Ints sum, const Narrow *x, const NarrowWeight *w) {
   const int8x8_t a = less_128(x);
   return (Ints){vdotq_lane_s32(sum.low, vld1q_s8(w), a, 0), vdotq_lane_s32(sum.high, vld1q_s8(w + 16), a, 0)};
 }
 #else
-INLINE Ints dot_u8(Ints sum, const uint8_t *x, const int8_t *w) {
+INLINE Ints dot_narrow(Ints sum, const Narrow *x, const NarrowWeight *w) {
   // Weights are at most 63, so that four products fit 16 bits.
   const int8x8_t a = less_128(x);
   const int8x8x4_t of = vld4_s8(w);
@@ -56,6 +60,7 @@ INLINE Ints add_ints(Ints a, Ints b) { return (Ints){vaddq_s32(a.low, b.low), va
 
 INLINE int16x8_t packed_s16(Ints v) { return vqmovn_high_s32(vqmovn_s32(v.low), v.high); }
 INLINE void store_u8(uint8_t *p, Ints v) { vst1_u8(p, vqmovun_s16(packed_s16(v))); }
+INLINE void store_narrow(Narrow *p, Ints v) { store_u8(p, v); }
 INLINE void store_s16(int16_t *p, Ints v) { vst1q_s16(p, packed_s16(v)); }
 INLINE void store_floats(float *p, Floats v) {
   vst1q_f32(p, v.low);
@@ -83,7 +88,7 @@ INLINE Ints shifted(Ints v, int shift) {
   const int32x4_t by = vdupq_n_s32(-shift);  // to the right
   return (Ints){vshlq_s32(v.low, by), vshlq_s32(v.high, by)};
 }
-INLINE void store_shifted_u8(uint8_t *p, ChannelSums s, int shift) {
+INLINE void store_shifted_narrow(Narrow *p, ChannelSums s, int shift) {
   store_u8(p, shifted(s.low, shift));
   store_u8(p + 8, shifted(s.high, shift));
 }

@@ -11,14 +11,18 @@
 #define VECTORS(outputs) 1  // vectors of outputs that a product takes at once
 #define WEIGHT_OFFSET 0  // is added to activations of 8 bits before they are multiplied, and taken off the bias
 
+// Activations and weights of the narrow kind, as they lie in memory.
+typedef uint8_t Narrow;
+typedef int8_t NarrowWeight;
+
 typedef struct { int32_t at[LANES]; } Ints;
 typedef struct { float at[LANES]; } Floats;
 
 // LANES sums from memory.
 INLINE Ints load_ints(const int32_t *p) { Ints v; memcpy(v.at, p, sizeof v.at); return v; }
 
-// Sums of products of four activations (uint8, the same for all lanes) with weights [LANES][4] of int8.
-INLINE Ints dot_u8(Ints sum, const uint8_t *x, const int8_t *w) {
+// Sums of products of four activations (0 to 255, the same for all lanes) with weights [LANES][4].
+INLINE Ints dot_narrow(Ints sum, const Narrow *x, const NarrowWeight *w) {
   for (int i = 0; i < LANES; i++)
     for (int k = 0; k < 4; k++) sum.at[i] = (int32_t)((uint32_t)sum.at[i] + (uint32_t)(x[k] * w[4 * i + k]));
   return sum;
@@ -60,6 +64,7 @@ INLINE int32_t limited(int32_t v, int32_t low, int32_t high) { return v < low ? 
 
 // Stores, each number moved to the nearest that its type holds.
 INLINE void store_u8(uint8_t *p, Ints v) { for (int i = 0; i < LANES; i++) p[i] = (uint8_t)limited(v.at[i], 0, 255); }
+INLINE void store_narrow(Narrow *p, Ints v) { store_u8(p, v); }
 INLINE void store_s16(int16_t *p, Ints v) {
   for (int i = 0; i < LANES; i++) p[i] = (int16_t)limited(v.at[i], -32768, 32767);
 }
@@ -83,7 +88,7 @@ INLINE ChannelSums add_taps(ChannelSums s, Channels a, Channels b, TapPair w) {
     s.at[i] = (int32_t)((uint32_t)s.at[i] + (uint32_t)(a.at[i] * w.first.at[i]) + (uint32_t)(b.at[i] * w.second.at[i]));
   return s;
 }
-INLINE void store_shifted_u8(uint8_t *p, ChannelSums s, int shift) {
+INLINE void store_shifted_narrow(Narrow *p, ChannelSums s, int shift) {
   for (int i = 0; i < 16; i++) p[i] = (uint8_t)limited(s.at[i] >> shift, 0, 255);
 }
 INLINE void store_shifted_s16(int16_t *p, ChannelSums s, int shift) {
