@@ -33,7 +33,9 @@ class Shape:
     decoder8: int = 32
     hidden: int = 48
     blocks: int = 1  # in a row
-    narrow: tuple[str, ...] = field(default=("decoder.blocks8",))  # names of blocks with int8 weights begin so
+    narrow: tuple[str, ...] = field(
+        default=("decoder.blocks8",)
+    )  # names of blocks with int8 weights begin so
 
 
 def random_arrays(shape: Shape, seed: int, *, extreme: bool = False) -> Arrays:
@@ -48,7 +50,9 @@ def write_model_file(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Path:
         for name, array in arrays.items():
             text, numbers = name.encode() + b"\0", array.tobytes()
             shape = [*array.shape, 1, 1, 1][:4]
-            file.write(struct.pack("<2i6q", _TYPES[array.dtype.name], array.ndim, *shape, len(text), len(numbers)))
+            file.write(
+                struct.pack("<2i6q", _TYPES[array.dtype.name], array.ndim, *shape, len(text), len(numbers))
+            )
             for part in (text, numbers):
                 file.write(part + bytes(-len(part) % 8))
     return path
@@ -96,7 +100,9 @@ class _Maker:
             self._blocks(f"context.step{k}.blocks", channels)
             self._layer(f"context.step{k}.output", channels, 2 * shape.latent, results=40)
             if k < len(shape.passes) - 1:
-                self.arrays[f"context.known{k}"] = self._random.uniform(1, 900, shape.latent).astype(np.float32)
+                self.arrays[f"context.known{k}"] = self._random.uniform(1, 900, shape.latent).astype(
+                    np.float32
+                )
 
     def _decoder(self) -> None:
         shape, channels = self._shape, self._shape.latent
@@ -136,7 +142,14 @@ class _Maker:
         return numbers.astype(dtype)
 
     def _layer(
-        self, name: str, inputs: int, outputs: int, *, results: float = 3000, gained: bool = False, most: int = 32767
+        self,
+        name: str,
+        inputs: int,
+        outputs: int,
+        *,
+        results: float = 3000,
+        gained: bool = False,
+        most: int = 32767,
     ) -> None:
         """Results of about the size given where inputs have half their range, and beyond int16 where extreme."""
         narrow = most == 63

@@ -312,6 +312,8 @@ int pico_decode(PicoCoder *coder, const uint8_t *payload, size_t length, int wid
                 ptrdiff_t row_bytes) {
   Tile tile;
   if (!prepare(coder, width, height, level, &tile) || (channels != 1 && channels != 3)) return PICO_WRONG_ARGUMENT;
+  const ptrdiff_t row = (ptrdiff_t)width * channels;
+  if (height > 1 && row_bytes < row && row_bytes > -row) return PICO_WRONG_ARGUMENT;  // rows would overlap
   const int result = read_integers(coder->model, &tile, payload, length, level);
   if (result != PICO_DONE) return result;
   run_context(coder->model, &tile, 0);

@@ -133,10 +133,12 @@ static void load_factors(Loader *loader, Layer *layer, const char *name, Factors
   check_factors(loader, name, layer->scale, layer->outputs, layer->kind == WIDE ? 0.5 : 8);
 }
 
-// Weights of the narrow kind are at most 63, so that two products fit 16 bits; their sums need small biases.
+// Weights of the narrow kind are at most 63, so that two products fit 16 bits. Sums of their products are below 2^24, which
+// float32 holds too; their biases are small.
 static void check_narrow(Loader *loader, const char *name, const PicoArray *weight, const PicoArray *bias) {
   const int8_t *weights = weight->data;
   const int32_t *biases = bias->data, most = 1 << 26;
+  if (weight->shape[1] > 1024) refuse(loader, PICO_WRONG_WEIGHTS, "layer %s has more than 1024 inputs of 8 bits", name);
   for (int64_t i = 0; i < numbers_in(weight); i++)
     if (weights[i] < -63 || weights[i] > 63) refuse(loader, PICO_WRONG_WEIGHTS, "a weight of %s is beyond 63", name);
   for (int64_t i = 0; i < numbers_in(bias); i++)
