@@ -24,8 +24,11 @@ FUZZ_SECONDS ?= 3600
 SANITIZED    := clang -std=c11 -O2 -g -ffp-contract=off -D_GNU_SOURCE -Ipico_core/native \
 	-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 
+# The native engine, beside its sources.
+LIBRARY := pico_core/native/$(if $(filter Darwin,$(shell uname -s)),libpico.dylib,libpico.so)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz install clean
+.PHONY: help demo test lint install native wheels fuzz clean
 
 help:
 	@echo "pillow-pico: the .pico picture format for Pillow and for photo libraries"
@@ -35,9 +38,11 @@ help:
 	@echo "  make lint     ruff and mypy only"
 	@echo "  make fuzz     the native engine with hostile input, for an hour (FUZZ_SECONDS=3600); needs clang"
 	@echo "  make install  install into $(VENV) and nothing more"
-	@echo "  make clean    remove $(VENV), $(DEMO) and caches"
+	@echo "  make native   compile the native engine if its sources changed"
+	@echo "  make wheels   a wheel for each system that the engine is compiled for, in dist/"
+	@echo "  make clean    remove $(VENV), $(DEMO), dist/, the compiled engine and caches"
 
-demo: $(VENV)/.installed
+demo: native
 	@rm -rf $(DEMO) && mkdir $(DEMO) && cp samples/*.jpg samples/*.png $(DEMO)/
 	@echo "Shrinking a copy of samples/ in $(DEMO)/; every original stays as it is."
 	@echo
@@ -50,7 +55,7 @@ demo: $(VENV)/.installed
 	@echo "  what a file holds:  $(BIN)/pico-codec info $(DEMO)/$(PHOTO).jpg.pico"
 	@echo "  your own photos:    $(BIN)/pico-library shrink --dry-run FOLDER"
 
-test: lint
+test: lint native
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-for-tests
@@ -70,13 +75,24 @@ fuzz: $(VENV)/.installed-for-tests
 
 install: $(VENV)/.installed
 
+# Installing compiles the engine; after that only a change of its sources does.
+native: $(VENV)/.installed $(LIBRARY)
+
+$(LIBRARY): $(wildcard pico_core/native/*.[ch]) pico_core/native/hatch_build.py | $(VENV)/.installed
+	@$(BIN)/python -m hatchling build --target wheel:editable --hooks-only
+
+wheels: $(VENV)/.installed
+	@for platform in $$($(BIN)/python pico_core/native/hatch_build.py) any; do \
+	PICO_BUILD_FOR=$$platform $(BIN)/python -m hatchling build --target wheel --directory dist || exit 1; done
+
 # The project's own build needs are installed first and build isolation is off, so that they too have exact versions.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one, or say make PYTHON=..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	echo "make: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing into $(VENV) (first time: about 200 MB to download) ..."
-	@$(PIP_INSTALL) hatchling editables
+	@echo "Installing into $(VENV) (first time: about 130 MB to download, most of it the compiler) ..."
+	@$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+	| $(PIP_INSTALL) editables --requirement /dev/stdin
 	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
@@ -86,4 +102,4 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) dist $(LIBRARY) .mypy_cache .ruff_cache .pytest_cache .hypothesis
