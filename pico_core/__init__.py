@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from .container import Extra, Metadata, accept
 from .errors import (
     CorruptError,
+    EngineError,
     FormatError,
     ImageTooLargeError,
     InvalidImageError,
     NotPicoError,
     OptionError,
     PicoError,
-    ShutdownError,
     TrailingDataError,
     TruncatedError,
     UnknownModelError,
     UnsupportedVersionError,
     WeightsError,
 )
-
-# Once the main thread has ended this module can no longer be imported, and without it torch cannot: threads that are
-# still at work then, and exit handlers, may be the first to need it.
-with contextlib.suppress(RuntimeError):
-    import concurrent.futures.thread  # noqa: F401
 
 if TYPE_CHECKING:
     from .image import DEFAULT_QUALITY, MAX_PIXELS, PicoFile, decode, encode
@@ -36,6 +30,7 @@ __all__ = [
     "DEFAULT_QUALITY",
     "MAX_PIXELS",
     "CorruptError",
+    "EngineError",
     "Extra",
     "FormatError",
     "ImageTooLargeError",
@@ -45,7 +40,6 @@ __all__ = [
     "OptionError",
     "PicoError",
     "PicoFile",
-    "ShutdownError",
     "TrailingDataError",
     "TruncatedError",
     "UnknownModelError",

@@ -35,14 +35,14 @@ Floats = NDArray[np.float32]
 
 
 def product(x: Integers, weight: Integers, bias: NDArray[np.int32]) -> NDArray[np.int32]:
-    """x (..., inputs) times weight (outputs, inputs), plus bias, modulo 2^32."""
+    """X (..., inputs) times weight (outputs, inputs), plus bias, modulo 2^32."""
     exact = np.float32 if weight.dtype == np.int8 else np.float64
     sums = (x.astype(exact) @ weight.T.astype(exact)).astype(np.int64) + bias
-    return sums.astype(np.int32)  # keeps the low 32 bits
+    return np.asarray(sums.astype(np.int32))  # keeps the low 32 bits
 
 
 def depthwise(x: NDArray[np.int16], weight: NDArray[np.int16], bias: NDArray[np.int32]) -> NDArray[np.int32]:
-    """x (h, w, C) with zeros around it, and weight (3, 3, C): the sums of the 3x3 neighbours, modulo 2^32."""
+    """X (h, w, C) with zeros around it, and weight (3, 3, C): the sums of the 3x3 neighbours, modulo 2^32."""
     height, width, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0))).astype(np.int64)
     sums = np.broadcast_to(bias.astype(np.int64), x.shape).copy()
@@ -59,7 +59,7 @@ def scaled(sums: NDArray[np.int32], scale: Floats) -> Floats:
 
 def leaked(x: Floats) -> Floats:
     """Leaky ReLU."""
-    return np.maximum(x, x * LEAK)
+    return np.asarray(np.maximum(x, x * LEAK))
 
 
 def clamped(x: Floats, low: int, high: int) -> NDArray[np.int16]:
@@ -138,7 +138,7 @@ class ExactArithmetic:
         hidden = np.clip(active + part["expand.zero"], low, high)
         sums = product(hidden, part["project.weight"], part["project.bias"])
         residual = clamped(scaled(sums, part["project.scale"]), *_INT16)
-        return np.clip(x.astype(np.int32) + residual, *_INT16).astype(np.int16)
+        return np.asarray(np.clip(x.astype(np.int32) + residual, *_INT16), np.int16)
 
     def mean_and_step(self, name: str, x: NDArray[np.int16]) -> tuple[Floats, Floats]:
         """Mean and quantisation step of the latents of one pass."""

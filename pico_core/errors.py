@@ -43,8 +43,8 @@ class WeightsError(PicoError):
     """A weights file is damaged or does not fit this version of the networks."""
 
 
-class ShutdownError(PicoError):
-    """The program is ending, and what the networks need can no longer be loaded."""
+class EngineError(PicoError):
+    """The engine that runs the networks is missing, or cannot run on this machine."""
 
 
 class ImageTooLargeError(PicoError):

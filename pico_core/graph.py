@@ -14,7 +14,14 @@ from __future__ import annotations
 from typing import Any, Protocol, TypeAlias
 
 PIXEL_CENTRE = 128  # subtracted from pixels
-POSITIONS = ((0, 0), (1, 1), (0, 1), (1, 0))  # (row, column) in a cell of 2x2 latents, in the order of the passes
+TABLE_COUNT = 64  # entropy tables of the symbols, from the narrowest to the widest
+Z_LIMIT = 63  # hyperlatents lie in -63 .. 63
+POSITIONS = (
+    (0, 0),
+    (1, 1),
+    (0, 1),
+    (1, 0),
+)  # (row, column) in a cell of 2x2 latents, in the order of the passes
 
 Map: TypeAlias = Any  # an array or tensor (height, width, channels) of the arithmetic's own
 
@@ -62,9 +69,8 @@ class Arithmetic(Protocol):
 class Graph:
     """The four networks over one arithmetic."""
 
-    def __init__(self, arithmetic: Arithmetic, latent: int, z_limit: int, table_count: int):
+    def __init__(self, arithmetic: Arithmetic):
         self._do = arithmetic
-        self._latent, self._z_limit, self._table_count = latent, z_limit, table_count
 
     def analyse(self, patches: Map, level: int) -> tuple[Map, Map]:
         """Patches of pixels, (H/8, W/8, 192) less 128 -> symbols (H/16, W/16, latent), z (H/64, W/64, hyper)."""
@@ -75,7 +81,7 @@ class Graph:
         y = do.values("encoder.to_latent", x, level=level)
         x = self._blocks("encoder.blocks32", do.layer("encoder.down32", self._gather(x)))
         x = self._blocks("encoder.blocks64", do.layer("encoder.down64", self._gather(x)))
-        z = do.rounded("encoder.to_hyper", x, -self._z_limit, self._z_limit, level=level)
+        z = do.rounded("encoder.to_hyper", x, -Z_LIMIT, Z_LIMIT, level=level)
         symbols, _ = self._context(z, y=y)
         return symbols, z
 
@@ -84,7 +90,7 @@ class Graph:
         do = self._do
         x = self._spread(do.layer("scale.at64", z, leaky=True))
         x = self._spread(do.layer("scale.at32", x, leaky=True))
-        return do.rounded("scale.at16", x, 0, self._table_count - 1)
+        return do.rounded("scale.at16", x, 0, TABLE_COUNT - 1)
 
     def synthesise(self, symbols: Map, z: Map, level: int) -> Map:
         """Symbols (H/16, W/16, latent) and z (H/64, W/64, hyper) -> patches (H/4, W/4, 48) of pixels 0 to 255."""
@@ -99,15 +105,16 @@ class Graph:
 
     def _context(self, z: Map, *, y: Map = None, symbols: Map = None) -> tuple[Map, Map]:
         """Symbols and latents, from y or from the symbols."""
-        do, position = self._do, slice
+        do = self._do
         x = self._blocks("context.blocks64", do.layer("context.input", z))
         x = self._blocks("context.blocks32", self._spread(do.layer("context.up32", x)))
         known = [do.layer("context.prior", x)]
         source = y if symbols is None else symbols
         height, width, channels = source.shape
-        all_symbols = all_latents = None
+        all_symbols: Map = None
+        all_latents: Map = None
         for k, (row, column) in enumerate(POSITIONS):
-            cell = (position(row, None, 2), position(column, None, 2))
+            cell = (slice(row, None, 2), slice(column, None, 2))
             x = self._blocks(f"context.step{k}.blocks", do.layer(f"context.step{k}.input", do.join(known)))
             mean, step = do.mean_and_step(f"context.step{k}.output", x)
             symbol = source[cell] if symbols is not None else do.symbol(source[cell], mean, step)

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import codec, registry
-from .codec import LearnedCodec, Profile, timed
+from .codec import Profile, timed
 from .container import Coder, Container, Metadata, Picture, Tile, storable_level, write
 from .errors import FormatError, ImageTooLargeError, InvalidImageError, OptionError, PicoError
 from .mosaic import Mosaic, missing_tile
 from .preview import make_preview
+from .registry import Weights
 from .tiling import MAX_SIDE, Box, Grid
 
 DEFAULT_QUALITY = 60
@@ -48,7 +49,7 @@ def encode(
     effort: int = 1,
     metadata: Metadata | None = None,
     preview: bytes | bool = True,
-    precision: str = "auto",
+    engine: str | None = None,
     profile: Profile | None = None,
 ) -> bytes:
     """Encode a picture as the bytes of a .pico file.
@@ -61,7 +62,7 @@ def encode(
     `effort` 0 uses the networks only. 1 tries the lossless coder on flat tiles, and AVIF on drawings if Pillow has it.
     2 tries the lossless coder on all tiles.
     `preview` embeds a small JPEG: True where the picture is large enough to afford one, False never, or
-    the JPEG to embed. `precision` is that of the networks: `auto`, `float32` or `bfloat16`.
+    the JPEG to embed. `engine` runs the networks: `native`, `numpy` or `torch`; None leaves it to PICO_ENGINE.
     `profile`, if given, receives the wall seconds spent in each part.
 
     Raises InvalidImageError for pixels of another shape or type, OptionError for options out of range or in
@@ -69,20 +70,20 @@ def encode(
     """
     planes = _planes(pixels)
     _check_options(quality, level, target_bytes, lossless, effort)
-    settings = _Settings(effort, metadata or Metadata(), _preview(pixels, preview), precision, profile)
+    settings = _Settings(effort, metadata or Metadata(), _preview(pixels, preview), engine, profile)
     if lossless:
         return _encode_lossless(planes, settings)
-    learned = codec.codec_for(registry.get(registry.default_id()))
+    weights = registry.get(registry.default_id())
     alpha = _encode_alpha(planes, settings)
     if target_bytes is not None:
-        return _encode_to_fit(planes, alpha, learned, settings, target_bytes)
+        return _encode_to_fit(planes, alpha, weights, settings, target_bytes)
     if level is not None:
-        if level > learned.weights.max_level:
-            msg = f"level is {level}; the weights in use know 0 to {learned.weights.max_level:g}"
+        if level > weights.max_level:
+            msg = f"level is {level}; the weights in use know 0 to {weights.max_level:g}"
             raise OptionError(msg)
-        return _encode_at(planes, alpha, learned, settings, storable_level(level), None)
+        return _encode_at(planes, alpha, weights, settings, storable_level(level), None)
     chosen = DEFAULT_QUALITY if quality is None else quality
-    return _encode_at(planes, alpha, learned, settings, learned.weights.level_of_quality(chosen), chosen)
+    return _encode_at(planes, alpha, weights, settings, weights.level_of_quality(chosen), chosen)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class _Settings:
     effort: int
     metadata: Metadata
     preview: bytes | None
-    precision: str
+    engine: str | None
     profile: Profile | None
 
 
@@ -170,19 +171,19 @@ def _encode_lossless(planes: _Planes, settings: _Settings) -> bytes:
 def _encode_at(
     planes: _Planes,
     alpha: list[Tile],
-    learned: LearnedCodec,
+    weights: Weights,
     settings: _Settings,
     level: float,
     quality: int | None,
 ) -> bytes:
     tiles = codec.encode_tiles(
-        planes.colour, planes.grid, learned, level, settings.effort, settings.precision, settings.profile
+        planes.colour, planes.grid, weights, level, settings.effort, settings.engine, settings.profile
     )
-    return _file(planes, tiles, alpha, settings, level, quality, learned.weights.id)
+    return _file(planes, tiles, alpha, settings, level, quality, weights.id)
 
 
 def _encode_to_fit(
-    planes: _Planes, alpha: list[Tile], learned: LearnedCodec, settings: _Settings, target_bytes: int
+    planes: _Planes, alpha: list[Tile], weights: Weights, settings: _Settings, target_bytes: int
 ) -> bytes:
     """The file of a quality that fits while the next does not, by bisection.
 
@@ -192,9 +193,7 @@ def _encode_to_fit(
     low, high = 0, 100
     while low <= high:
         quality = 100 if best is None and high == 100 and low == 0 else (low + high) // 2
-        content = _encode_at(
-            planes, alpha, learned, settings, learned.weights.level_of_quality(quality), quality
-        )
+        content = _encode_at(planes, alpha, weights, settings, weights.level_of_quality(quality), quality)
         if len(content) <= target_bytes:
             best, low = content, quality + 1
         else:
@@ -314,7 +313,7 @@ class PicoFile:
         self,
         *,
         on_missing: Literal["error", "grey"] = "error",
-        precision: str = "auto",
+        engine: str | None = None,
         profile: Profile | None = None,
     ) -> NDArray[np.uint8]:
         """The picture, (height, width, channels) of uint8.
@@ -323,14 +322,14 @@ class PicoFile:
         Raises ImageTooLargeError beyond `max_pixels`, UnknownModelError where the weights are not installed.
         """
         box = Box(0, 0, self.width, self.height)
-        return self._decode(box, on_missing, precision, profile)
+        return self._decode(box, on_missing, engine, profile)
 
     def decode_region(
         self,
         box: tuple[int, int, int, int],
         *,
         on_missing: Literal["error", "grey"] = "error",
-        precision: str = "auto",
+        engine: str | None = None,
     ) -> NDArray[np.uint8]:
         """The pixels inside box (left, top, right, bottom), reading and decoding only the tiles it touches.
 
@@ -345,10 +344,10 @@ class PicoFile:
                 f"region {tuple(region)} is empty or leaves the picture of {self.width}x{self.height} pixels"
             )
             raise OptionError(msg)
-        return self._decode(region, on_missing, precision, None)
+        return self._decode(region, on_missing, engine, None)
 
     def _decode(
-        self, box: Box, on_missing: str, precision: str, profile: Profile | None
+        self, box: Box, on_missing: str, engine: str | None, profile: Profile | None
     ) -> NDArray[np.uint8]:
         if self._max_pixels is not None and box.width * box.height > self._max_pixels:
             msg = (
@@ -356,22 +355,22 @@ class PicoFile:
                 "pass a larger max_pixels if you trust the file"
             )
             raise ImageTooLargeError(msg)
-        colour = self._decode_plane(box, False, on_missing == "grey", precision, profile)
+        colour = self._decode_plane(box, False, on_missing == "grey", engine, profile)
         if not self.picture.has_alpha:
             return colour
-        alpha = self._decode_plane(box, True, on_missing == "grey", precision, profile)
+        alpha = self._decode_plane(box, True, on_missing == "grey", engine, profile)
         return np.concatenate([colour, alpha], axis=2)
 
     def _decode_plane(
-        self, box: Box, alpha: bool, grey: bool, precision: str, profile: Profile | None
+        self, box: Box, alpha: bool, grey: bool, engine: str | None, profile: Profile | None
     ) -> NDArray[np.uint8]:
         channels = 1 if alpha else self.picture.channels
         read = self.container.read_alpha_tile if alpha else self.container.read_tile
         indices = list(self._grid.tiles_touching(box))
         tiles = ((self._grid.window(i), lambda i=i: read(i)) for i in indices)
         mosaic = Mosaic(self._grid, box, channels)
-        learned = None if alpha else self._codec()
-        with closing(codec.decode_tiles(tiles, learned, channels, self.level, precision, profile)) as decoded:
+        weights = None if alpha else self._weights()
+        with closing(codec.decode_tiles(tiles, weights, channels, self.level, engine, profile)) as decoded:
             for index, pixels in zip(indices, decoded, strict=True):
                 if isinstance(pixels, PicoError):
                     if not (grey and isinstance(pixels, FormatError)):
@@ -380,20 +379,20 @@ class PicoFile:
                 mosaic.add(index, pixels)
         return mosaic.finish()
 
-    def _codec(self) -> LearnedCodec | None:
+    def _weights(self) -> Weights | None:
         if self.picture.model_id is None:
             return None
         weights = registry.get(self.picture.model_id)
         weights.check_level(self.level)
-        return codec.codec_for(weights)
+        return weights
 
 
 def decode(
-    source: Source, *, max_pixels: int | None = MAX_PIXELS, precision: str = "auto"
+    source: Source, *, max_pixels: int | None = MAX_PIXELS, engine: str | None = None
 ) -> NDArray[np.uint8]:
     """The pixels (height, width, channels) of a .pico file; see `PicoFile` for arguments and errors."""
     with PicoFile(source, max_pixels=max_pixels) as file:
-        return file.decode(precision=precision)
+        return file.decode(engine=engine)
 
 
 __all__ = ["DEFAULT_QUALITY", "MAX_PIXELS", "PicoFile", "decode", "encode"]

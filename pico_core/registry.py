@@ -8,7 +8,6 @@ added through the environment variable PICO_WEIGHTS (separated as PATH is).
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CorruptError, UnknownModelError, WeightsError
-from .forks import SHARED, kept
-from .scale_path import TABLE_COUNT, IntegerLayer, ScalePath
+from .forks import SHARED
+from .weights_file import parse
 
 SHIPPED = Path(__file__).parent / "weights"
 ID_BYTES = 16
-FORMAT = "pico-weights-1"
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -36,7 +34,7 @@ def model_id(content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Weights:
-    """Everything one trained model consists of: network arrays, integer tables, the quality scale."""
+    """Everything one trained model consists of: arrays of the networks, entropy tables, the quality scale."""
 
     id: bytes
     arrays: Arrays = field(repr=False)
@@ -63,37 +61,6 @@ class Weights:
         points = self.metadata["quality"]
         level = np.interp(quality, [q for q, _ in points], [level for _, level in points])
         return round(float(level) * 4096) / 4096
-
-    def network_arrays(self) -> dict[str, NDArray[np.float32]]:
-        """The folded network arrays, by the names of `networks.folding`."""
-        prefix = "networks."
-        return {
-            name.removeprefix(prefix): array.astype(np.float32)
-            for name, array in self.arrays.items()
-            if name.startswith(prefix)
-        }
-
-    @kept
-    def scale_path(self) -> ScalePath:
-        """The integer scale decoder."""
-        return ScalePath(*(self._integer_layer(name) for name in ("at64", "at32", "at16")))
-
-    def _integer_layer(self, name: str) -> IntegerLayer:
-        weight, bias, shift = (self.arrays[f"scale.{name}.{part}"] for part in ("weight", "bias", "shift"))
-        return IntegerLayer(weight.astype(np.float64), bias.astype(np.float64), int(shift[0]))
-
-    def latent_frequencies(self) -> list[NDArray[np.uint32]]:
-        """Frequencies of each latent table."""
-        sizes = 2 * self.arrays["tables.latent.radius"].astype(np.int64) + 1
-        parts: list[NDArray[np.uint32]] = np.split(self.arrays["tables.latent"], np.cumsum(sizes)[:-1])
-        if len(parts) != TABLE_COUNT or any(len(p) != s for p, s in zip(parts, sizes, strict=True)):
-            msg = f"the latent tables of weights {self.id.hex()} have the wrong sizes"
-            raise WeightsError(msg)
-        return parts
-
-    def hyper_frequencies(self) -> NDArray[np.uint16]:
-        """Frequencies of the hyperlatent tables, (levels, channels, entries)."""
-        return np.asarray(self.arrays["tables.hyper"], np.uint16)
 
 
 _loaded: dict[bytes, Weights] = {}
@@ -152,18 +119,5 @@ def _find(wanted: bytes) -> Path:
 
 def load(path: Path) -> Weights:
     """Read a weights file. Raises WeightsError if it is not one."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as parse
-
     content = path.read_bytes()
-    try:
-        arrays = parse(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        metadata = json.loads(header["__metadata__"]["pico"])
-    except (SafetensorError, ValueError, KeyError) as error:
-        msg = f"{path} is not a weights file of this format: {error}; reinstall it"
-        raise WeightsError(msg) from error
-    if metadata.get("format") != FORMAT:
-        msg = f"{path} holds weights of format {metadata.get('format')!r}; this version reads {FORMAT!r}"
-        raise WeightsError(msg)
-    return Weights(model_id(content), arrays, metadata)
+    return Weights(model_id(content), *parse(content, path))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pico_core import registry
-from pico_core.codec import LearnedCodec, codec_for
+from pico_core.engines import Engine, engine_for
+from pico_core.registry import Weights
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,9 +53,15 @@ def photo(samples: Path) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
-def codec() -> LearnedCodec:
-    """The learned codec with the weights that ship."""
-    return codec_for(registry.get(registry.default_id()))
+def weights() -> Weights:
+    """The weights that ship."""
+    return registry.get(registry.default_id())
+
+
+@pytest.fixture(scope="session")
+def engine(weights: Weights) -> Engine:
+    """The engine that this machine uses, with the weights that ship."""
+    return engine_for(weights)
 
 
 @pytest.fixture

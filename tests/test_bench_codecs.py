@@ -213,7 +213,7 @@ def test_pico_files_are_whole_files_known_by_their_model(folder: Path) -> None:
     assert coded.size == len(coded.content)
     identity = codec.identity(original, "20")
     assert re.fullmatch("[0-9a-f]{32}", identity["model"])
-    assert {"pico", "precision", "code"} <= set(identity)
+    assert {"pico", "model", "code"} <= set(identity)
 
 
 @settings(max_examples=15)

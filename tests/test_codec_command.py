@@ -64,8 +64,8 @@ def test_photo_comes_back_with_its_metadata(samples: Path, lake_pico: Path, tmp_
 
 def test_region_equals_the_same_part_of_the_whole(lake_pico: Path, tmp_path: Path) -> None:
     box = (450, 100, 578, 300)
-    assert main(["decode", str(lake_pico), str(tmp_path / "all.png"), "--precision", "float32"]) == 0
-    region = ["--region", ",".join(map(str, box)), "--precision", "float32"]
+    assert main(["decode", str(lake_pico), str(tmp_path / "all.png"), "--engine", "auto"]) == 0
+    region = ["--region", ",".join(map(str, box)), "--engine", "auto"]
     assert main(["decode", str(lake_pico), str(tmp_path / "part.png"), *region]) == 0
     with Image.open(tmp_path / "all.png") as whole, Image.open(tmp_path / "part.png") as part:
         np.testing.assert_array_equal(np.asarray(part), np.asarray(whole.crop(box)))
@@ -140,7 +140,7 @@ def test_full_disk_leaves_nothing_behind(tiny_disk: Path, tmp_path: Path) -> Non
         ["encode", "a.jpg", "b.pico", "--effort", "3"],
         ["encode", "a.jpg", "b.pico", "--target-bytes", "0"],
         ["decode", "a.pico", "b.png", "--region", "1,2,3"],
-        ["decode", "a.pico", "b.png", "--precision", "float16"],
+        ["decode", "a.pico", "b.png", "--engine", "float16"],
         ["info"],
         ["polish", "a.jpg"],
     ],

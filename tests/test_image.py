@@ -101,11 +101,11 @@ def test_tile_borders_are_no_worse_than_the_rest(photo: Pixels, coded: bytes) ->
 
 
 def test_any_region_equals_the_same_part_of_the_whole(photo: Pixels, coded: bytes) -> None:
-    whole = decode(coded, precision="float32")
+    whole = decode(coded)
     with PicoFile(coded) as file:
         for box in [(0, 0, 1, 1), (500, 500, 520, 520), (513, 0, 600, 30), (0, 0, 600, 520)]:
             left, top, right, bottom = box
-            region = file.decode_region(box, precision="float32")
+            region = file.decode_region(box)
             assert np.array_equal(region, whole[top:bottom, left:right])
 
 
@@ -127,13 +127,13 @@ def test_regions_outside_the_picture_are_refused(coded: bytes, box: tuple[int, i
 
 
 def test_damaged_tiles_raise_or_are_shown_grey_while_the_rest_stays(coded: bytes) -> None:
-    whole = decode(coded, precision="float32")
+    whole = decode(coded)
     damaged = bytearray(coded)
     damaged[-3] ^= 1
     with PicoFile(bytes(damaged)) as file:
         with pytest.raises(CorruptError):
             file.decode()
-        shown = file.decode(on_missing="grey", precision="float32")
+        shown = file.decode(on_missing="grey")
     assert (shown[516:, 516:] == 128).all()
     assert np.array_equal(shown[:500], whole[:500])
 
@@ -245,11 +245,9 @@ def test_preview_is_embedded_where_it_is_affordable(photo: Pixels) -> None:
 
 def test_many_threads_encode_and_decode_at_once(photo: Pixels) -> None:
     pieces = [photo[i : i + 64, i : i + 96] for i in range(0, 80, 10)]
-    alone = [decode(encode(piece, precision="float32"), precision="float32") for piece in pieces]
+    alone = [decode(encode(piece)) for piece in pieces]
     with ThreadPoolExecutor(8) as pool:
-        together = pool.map(
-            lambda piece: decode(encode(piece, precision="float32"), precision="float32"), pieces
-        )
+        together = pool.map(lambda piece: decode(encode(piece)), pieces)
         for a, b in zip(alone, together, strict=True):
             assert psnr(a, b) > 45
 
@@ -288,7 +286,7 @@ def test_pixels_of_another_kind_are_refused(pixels: Pixels, match: str) -> None:
         ({"preview": 7}, "preview"),
         ({"quality": 50, "lossless": True}, "quality and lossless"),
         ({"quality": 50, "level": 2.0}, "quality and level"),
-        ({"precision": "float16"}, "precision"),
+        ({"engine": "float16"}, "engine"),
         ({"preview": b"no jpeg"}, "preview"),
     ],
 )

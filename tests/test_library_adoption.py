@@ -112,7 +112,7 @@ def test_mark_stays_inside_the_pico_file(library: Path, tmp_path: Path, samples:
                 library / "IMG.jpg.pico",
                 tmp_path / f"decoded.{extension}",
                 region=None,
-                precision="auto",
+                engine=None,
                 overwrite=False,
             )
             == []

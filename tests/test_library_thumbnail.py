@@ -152,7 +152,7 @@ def test_thumbnail_from_the_preview_imports_neither_torch_nor_numpy(tmp_path: Pa
     source = pico(tmp_path / "a.pico", orientation=6)
     script = (
         "import sys; from pico_library.thumbnail import main; code = main(sys.argv[1:]);"
-        "print(code, {'torch', 'numpy', 'argparse', 'constriction', 'platformdirs'} & set(sys.modules))"
+        "print(code, {'torch', 'numpy', 'argparse', 'platformdirs'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", script, str(source), str(tmp_path / "out.png"), "128"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from native_library import KERNELS, Library, Model, compile_c
 from numpy.typing import NDArray
-from small_networks import TABLES, Z_LIMIT, Arrays, Shape, random_arrays
+from small_networks import Z_LIMIT, Arrays, Shape, random_arrays
 
 from pico_core.arithmetic import ExactArithmetic
 from pico_core.graph import Graph
@@ -71,7 +71,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 def case(request: pytest.FixtureRequest) -> Case:
     shape, extreme = SHAPES[request.param]
     arrays = random_arrays(shape, seed=len(request.param), extreme=extreme)
-    return Case(shape, arrays, extreme, Graph(ExactArithmetic(arrays), shape.latent, Z_LIMIT, TABLES))
+    return Case(shape, arrays, extreme, Graph(ExactArithmetic(arrays)))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Folding changes how the networks are computed, never what they compute."""
+"""Folding and rounding change how the networks are computed, and hardly what they compute."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from pico_core.codec import LearnedCodec
-from pico_core.networks import inference
-from pico_core.networks.folding import fold
-from pico_core.networks.inference import Networks
-from pico_core.networks.layers import haar_down, haar_up, join_cells, split_cells
-from pico_core.networks.model import Architecture, PicoModel
-from pico_core.scale_path import Z_LIMIT
-from pico_train.integer import float_table_indices, integer_scale_path
+from pico_core.arithmetic import ExactArithmetic
+from pico_core.graph import Graph
+from pico_core.reference import from_patches, to_patches
+from pico_train.dequantising import dequantise
+from pico_train.networks.folding import fold
+from pico_train.networks.layers import haar_down, haar_up, join_cells, split_cells
+from pico_train.networks.model import Architecture, PicoModel
+from pico_train.quantising import FloatArithmetic, observe, quantise
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +58,17 @@ def test_cells_come_back_together() -> None:
 
 
 def test_folded_networks_equal_the_training_model(model: PicoModel, photo: NDArray[np.uint8]) -> None:
-    pixels, level = photo[:192, :256], 3.3
-    networks = Networks(arrays(model), "float32", Z_LIMIT)
-    symbols, z = networks.analyse(pixels[None], level)
+    pixels, level = photo[:192, :256], 13_517
+    graph = Graph(FloatArithmetic(arrays(model)))
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
-        _, z_float = model.encoder(image, torch.tensor([level]))
-        output, _, _ = model(image, torch.tensor([level]))
+        symbols, z = graph.analyse(torch.from_numpy(to_patches(pixels)).float(), level)
+        patches = graph.synthesise(symbols, z, level).round().clamp(0, 255)
+        _, z_float = model.encoder(image, torch.tensor([level / 4096]))
+        output, _, _ = model(image, torch.tensor([level / 4096]))
     expected = (output[0].permute(1, 2, 0).clamp(0, 1) * 255).round().numpy()
-    assert np.array_equal(z[0], z_float[0].round().permute(1, 2, 0).numpy())
-    assert np.abs(networks.synthesise(symbols, z, level)[0] - expected).max() <= 1
+    assert np.array_equal(z, z_float[0].round().permute(1, 2, 0).numpy())
+    assert np.abs(from_patches(patches.numpy()) - expected).max() <= 1
 
 
 def test_either_side_takes_at_most_eleven_thousand_multiply_adds_a_pixel() -> None:
@@ -85,66 +86,37 @@ def test_either_side_takes_at_most_eleven_thousand_multiply_adds_a_pixel() -> No
     assert found["encoder"] + found["decoder"] + context == pytest.approx(found["Global"])
 
 
-def test_bfloat16_stays_close_to_float32(codec: LearnedCodec, photo: NDArray[np.uint8]) -> None:
-    pixels = photo[None, :256, :256]
-    exact, rounded = codec.networks("float32"), codec.networks("bfloat16")
-    symbols, z = exact.analyse(pixels, 4.0)
-    difference = exact.synthesise(symbols, z, 4.0).astype(int) - rounded.synthesise(symbols, z, 4.0)
-    assert np.abs(difference).mean() < 1.0
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_networks_run_in_either_precision_where_onednn_multiplies_neither(
-    codec: LearnedCodec, photo: NDArray[np.uint8], precision: str, monkeypatch: pytest.MonkeyPatch
+def test_integers_compute_almost_what_the_floating_point_networks_do(
+    model: PicoModel, photo: NDArray[np.uint8]
 ) -> None:
-    networks, pixels = codec.networks(precision), photo[None, :128, :128]
-    usual = networks.analyse(pixels, 4.0)
-    expected = networks.synthesise(*usual, 4.0).astype(int)
-    monkeypatch.setattr(inference, "ONEDNN_PRECISIONS", frozenset())
-    found = networks.analyse(pixels, 4.0)
-    assert np.abs(found[0] - usual[0]).mean() < 0.01, "but for rounding at halves, the same symbols"
-    assert np.abs(networks.synthesise(*usual, 4.0) - expected).mean() < 0.1
+    folded, pixels, level = arrays(model), to_patches(photo[:192, :256]), 13_517
+    ranges = observe(folded, [photo[:192, :256], photo[200:392, 100:356]], 8)
+    exact, floating = Graph(ExactArithmetic(quantise(folded, ranges))), Graph(FloatArithmetic(folded))
+    symbols, z = exact.analyse(pixels, level)
+    with torch.inference_mode():
+        wanted, wanted_z = floating.analyse(torch.from_numpy(pixels).float(), level)
+        patches = floating.synthesise(torch.from_numpy(symbols).float(), torch.from_numpy(z).float(), level)
+        tables = floating.table_indices(torch.from_numpy(z).float())
+    assert (z != wanted_z.numpy()).mean() < 0.01
+    assert np.abs(symbols - wanted.numpy()).mean() < 0.1
+    assert np.abs(exact.table_indices(z) - tables.numpy()).mean() < 0.05
+    assert np.abs(exact.synthesise(symbols, z, level) - patches.numpy()).mean() < 1.5
 
 
-@pytest.mark.parametrize("brightness", [30, 150, 200, 230])
-def test_bfloat16_keeps_the_brightness_of_flat_pictures(codec: LearnedCodec, brightness: int) -> None:
-    slope = np.linspace(-6, 6, 256)
-    wall = brightness + slope[None, :, None] + 0.5 * slope[:, None, None]
-    noise = np.random.default_rng(0).normal(0, 1, (256, 256, 3))
-    pixels = np.clip(wall + noise, 0, 255).round().astype(np.uint8)[None]
-    means = []
-    for precision in ("float32", "bfloat16"):
-        networks = codec.networks(precision)
-        means.append(networks.synthesise(*networks.analyse(pixels, 4.0), 4.0).mean())
-    assert abs(means[1] - means[0]) < 0.1
-
-
-def test_level_gains_are_continuous_between_the_anchors(
-    codec: LearnedCodec, photo: NDArray[np.uint8]
+def test_floating_point_networks_are_found_again_in_the_integers(
+    model: PicoModel, photo: NDArray[np.uint8]
 ) -> None:
-    networks, pixels = codec.networks("float32"), photo[None, 300:428, 200:328]
-    sizes = [
-        np.abs(networks.analyse(pixels, level)[0]).astype(int).sum()
-        for level in (2.5, 2.999, 3.0, 3.001, 3.5)
-    ]
-    assert abs(sizes[3] - sizes[1]) <= max(8, 0.02 * sizes[2])
-    assert sizes[0] < sizes[4]
-
-
-def test_integer_scale_path_chooses_what_the_float_network_would(model: PicoModel) -> None:
-    from pico_train.export import _layer
-
-    with torch.no_grad():
-        model.scale_decoder.at16.weight.mul_(20)
-    z = np.random.default_rng(0).integers(-20, 21, (8, 8, 64), dtype=np.int16)
-    stored = integer_scale_path(model.scale_decoder)
-    from pico_core.scale_path import ScalePath
-
-    path = ScalePath(*(_layer(stored, name) for name in ("at64", "at32", "at16")))
-    wanted = np.clip(float_table_indices(model.scale_decoder, z), 0, 63)
-    got = path.table_indices(z).astype(float)
-    assert np.abs(got - wanted).max() < 0.5 + 0.05
-    assert np.unique(got).size > 10
+    folded, patches, level = arrays(model), to_patches(photo[:128, :128]), 9_000
+    integers = quantise(folded, observe(folded, [photo[:128, :128]], 8))
+    again, exact = Graph(FloatArithmetic(dequantise(integers))), Graph(ExactArithmetic(integers))
+    symbols, z = exact.analyse(patches, level)
+    with torch.inference_mode():
+        found, found_z = again.analyse(torch.from_numpy(patches).float(), level)
+        pixels = again.synthesise(torch.from_numpy(symbols).float(), torch.from_numpy(z).float(), level)
+    assert dequantise(integers).keys() == folded.keys()
+    assert (found_z.numpy() != z).mean() < 0.01
+    assert np.abs(found.numpy() - symbols).mean() < 0.1
+    assert np.abs(pixels.numpy() - exact.synthesise(symbols, z, level)).mean() < 1.5
 
 
 @torch.no_grad()

@@ -68,6 +68,12 @@ def test_pins_lie_within_what_the_project_accepts() -> None:
         assert requirement.specifier.contains(pins()[canonicalize_name(requirement.name)]), requirement
 
 
+def test_installing_for_use_brings_no_torch() -> None:
+    needed = closure(Requirement(text).name for text in PROJECT["dependencies"])
+    assert "numpy" in needed
+    assert "torch" not in needed
+
+
 def test_no_import_of_the_project_imports_torch() -> None:
     """Opening a picture must not cost the seconds that torch takes."""
     names = ["pico_core", "pico_core.image", "pico_core.codec", "pillow_pico", "pico_codec.cli"]

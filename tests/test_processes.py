@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pico_core import Metadata, encode
+from pico_core import Metadata, encode, workers
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -130,52 +130,37 @@ def late():
         photo.save("late.pico", lossless=True)
         with Image.open("late.pico") as again:
             assert again.tobytes() == photo.tobytes()
-        try:
-            photo.save("none.pico")
-        except OSError as error:
-            print(error, flush=True)
+    print("fine", flush=True)
 
 threading.Thread(target=late).start()
 """
 
 
-def test_where_torch_can_no_longer_be_imported_that_is_said_and_the_rest_works(folder: Path) -> None:
+def test_the_plug_in_can_be_imported_after_the_main_thread_has_ended(folder: Path) -> None:
     _, output = run(IMPORTED_LATE, folder=folder)
-    assert output.startswith("cannot write the image as PICO: "), output
-    assert "before the main thread ends" in output
-    assert not (folder / "none.pico").exists()
+    assert output == "fine\n"
 
 
-def test_workers_of_which_only_some_can_be_started_are_done_without(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The program would wait for ever for threads that wait for the others."""
-    import torch
-
-    from pico_core.networks import workers
-
-    started = []
-
+def test_workers_that_cannot_be_started_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(ThreadPoolExecutor):
         def submit(self, *arguments: Any, **options: Any) -> Any:
-            if started:
-                msg = "can't start new thread"
-                raise RuntimeError(msg)
-            started.append(super().submit(*arguments, **options))
-            return started[0]
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
 
-    monkeypatch.setattr(workers, "_pool", None)
-    monkeypatch.setattr(workers, "ThreadPoolExecutor", Full)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        pool, count = workers.pool()
-        assert count == 1
-        assert pool.submit(threading.current_thread).result() is threading.current_thread()
-        assert torch.get_num_threads() == 4
-    finally:
-        torch.set_num_threads(threads)
-    assert started[0].result(20) == 0
+    monkeypatch.setattr("concurrent.futures.thread.ThreadPoolExecutor", Full)
+    monkeypatch.setattr(workers, "worker_count", lambda: 4)
+    here = threading.current_thread()
+    assert list(workers.in_order(lambda task: (task, threading.current_thread()), range(9))) == [
+        (task, here) for task in range(9)
+    ]
+
+
+def test_the_environment_limits_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICO_THREADS", "1")
+    assert workers.worker_count() == 1
+    for nonsense in ("", "0", "-3", "many"):
+        monkeypatch.setenv("PICO_THREADS", nonsense)
+        assert 1 <= workers.worker_count() <= workers.MOST_WORKERS
 
 
 # Forks
@@ -223,7 +208,7 @@ if child == 0:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 SLOW_PROFILE = "Profile = type('Profile', (dict,), {'get': lambda *arguments: dict.get(*arguments)})"
-SHIPPED = "from pico_core import codec, entropy, registry; weights = registry.get(registry.default_id())"
+SHIPPED = "from pico_core import engines, registry; weights = registry.get(registry.default_id())"
 
 
 @needs_fork
@@ -231,22 +216,11 @@ SHIPPED = "from pico_core import codec, entropy, registry; weights = registry.ge
     ("prepare", "slow", "work"),
     [
         (
-            "from pico_core import registry; import safetensors.numpy",
+            "from pico_core import registry",
             "registry.load",
             "registry.get(registry.default_id())",
         ),
-        (
-            f"{SHIPPED}; from pico_core.networks import inference",
-            "inference.Networks",
-            "codec.codec_for(weights).networks('float32')",
-        ),
-        (SHIPPED, "entropy.TileCoder", "codec.codec_for(weights).tile_coder"),
-        (SHIPPED, "registry.ScalePath", "weights.scale_path"),
-        (
-            f"{SHIPPED}; import constriction; frequencies = weights.latent_frequencies()[0]",
-            "constriction.stream.model.Categorical",
-            "entropy.Table(frequencies).model",
-        ),
+        (SHIPPED, "engines._make", "engines.engine_for(weights)"),
         (
             "from pico_core.container import Container; file = open('photo.pico', 'rb').read(); import io",
             "Container._read_item",
@@ -258,7 +232,7 @@ SHIPPED = "from pico_core import codec, entropy, registry; weights = registry.ge
             "image.encode(numpy.zeros((8, 8), numpy.uint8), lossless=True, profile=Profile())",
         ),
     ],
-    ids=["weights", "networks", "tables", "scale path", "distribution", "metadata", "profile"],
+    ids=["weights", "engine", "metadata", "profile"],
 )
 def test_a_child_forked_while_another_thread_loads_something_can_load_it_too(
     prepare: str, slow: str, work: str, folder: Path

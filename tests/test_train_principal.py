@@ -13,9 +13,9 @@ from torch import Tensor
 from training_runs import ARCHITECTURE, make_pack, mse_config
 
 from pico_core.errors import OptionError
-from pico_core.networks.model import Architecture, PicoModel
 from pico_train import principal
 from pico_train.engine import Limits, train
+from pico_train.networks.model import Architecture, PicoModel
 from pico_train.packs import Pack
 from pico_train.processes import Team
 from pico_train.start import read_start

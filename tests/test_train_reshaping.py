@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_train_weights import SMALL, settled
@@ -13,12 +14,13 @@ from torch import Tensor
 from training_runs import make_pack, mse_config, one_thread  # noqa: F401
 
 from pico_core.errors import OptionError
-from pico_core.networks.folding import fold
-from pico_core.networks.inference import Networks
-from pico_core.networks.model import Architecture, PicoModel
-from pico_core.scale_path import Z_LIMIT
+from pico_core.graph import Graph
+from pico_core.reference import from_patches, to_patches
 from pico_train.engine import Limits, Trainer, train
+from pico_train.networks.folding import fold
+from pico_train.networks.model import Architecture, PicoModel
 from pico_train.processes import Team
+from pico_train.quantising import FloatArithmetic
 from pico_train.reshaping import reshape
 
 
@@ -89,7 +91,7 @@ def test_narrower_passes_keep_what_matters(crops: Tensor) -> None:
     assert same(reshaped(crops, state, prior=12, pass_width=8), before, crops, 1e-3)
 
 
-@pytest.mark.parametrize("changes", [{"latent": 16}, {"wide": 32}, {"prior": 32}, {"pass_width": 17}])
+@pytest.mark.parametrize("changes", [{"latent": 32}, {"wide": 32}, {"prior": 32}, {"pass_width": 17}])
 def test_what_cannot_be_carried_over_is_refused(crops: Tensor, changes: dict[str, int]) -> None:
     with pytest.raises(OptionError, match=next(iter(changes))):
         reshaped(crops, **changes)
@@ -97,14 +99,14 @@ def test_what_cannot_be_carried_over_is_refused(crops: Tensor, changes: dict[str
 
 def test_networks_without_blocks_at_a_sixteenth_compute_what_was_trained(crops: Tensor) -> None:
     model = reshaped(crops, encoder_blocks=(2, 0), decoder_blocks=(0, 2))
-    networks = Networks({n: t.numpy() for n, t in fold(model).items()}, "float32", Z_LIMIT)
+    graph = Graph(FloatArithmetic({n: t.numpy() for n, t in fold(model).items()}))
     assert not any(name.startswith("decoder.from_latent") for name in fold(model))
     pixels = (crops[:1] * 255).round()
-    symbols, z = networks.analyse(pixels.permute(0, 2, 3, 1).to(torch.uint8).numpy(), 1.5)
+    patches = torch.from_numpy(to_patches(pixels[0].permute(1, 2, 0).to(torch.uint8).numpy())).float()
     with torch.no_grad():
-        expected = model(pixels / 255, torch.tensor([1.5]))[0].clamp(0, 1) * 255
-    found = torch.from_numpy(networks.synthesise(symbols, z, 1.5)).permute(0, 3, 1, 2).float()
-    assert (found - expected).abs().max() < 1
+        expected = model(pixels / 255, torch.tensor([1.5]))[0][0].clamp(0, 1) * 255
+        found = graph.synthesise(*graph.analyse(patches, 6144), 6144).round().clamp(0, 255)
+    assert np.abs(from_patches(found.numpy()) - expected.permute(1, 2, 0).numpy()).max() < 1
 
 
 def test_a_run_goes_on_from_weights_of_another_architecture(tmp_path: Path) -> None:

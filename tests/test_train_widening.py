@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_train_weights import SMALL, picture, settled
+from test_train_weights import picture, settled
 from torch import Tensor
+from training_runs import ARCHITECTURE
 
-from pico_core.networks.model import PicoModel
 from pico_train.config import from_dict
-from pico_train.start import Start, starting_weights
+from pico_train.networks.model import PicoModel
+from pico_train.start import Start, make_architecture, starting_weights
 from pico_train.widening import widen_latents
 
 LEVELS = (0.0, 1.5, 3.0)
+SMALL = make_architecture({**ARCHITECTURE, "latent": 8})
 
 
 def widened(model: PicoModel, latent: int) -> PicoModel:

@@ -27,7 +27,7 @@ def one_thread() -> Iterator[None]:
 
 
 ARCHITECTURE = {
-    "wide": 16, "deep": 16, "latent": 8, "hyper": 8, "hyper_width": 16, "scale_width": 8, "prior": 16,
+    "wide": 16, "deep": 16, "latent": 16, "hyper": 16, "hyper_width": 16, "scale_width": 16, "prior": 16,
     "pass_width": 16,
     "encoder_blocks": [1, 1], "decoder_blocks": [1, 1], "levels": 4,
 }  # fmt: skip

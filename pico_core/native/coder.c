@@ -247,9 +247,15 @@ static void run_context(const PicoModel *m, Tile *t, int find_symbols) {
 
 // Decoding
 
+// The whole level whose tables the hyperlatent is coded with.
+static int nearest_level(const PicoModel *m, int level) {
+  const int nearest = (level + 2048) / 4096;
+  return nearest < m->levels ? nearest : m->levels - 1;
+}
+
 static int read_integers(const PicoModel *m, Tile *t, const uint8_t *payload, size_t length, int level) {
   Reader reader;
-  const int nearest = (level + 2048) / 4096 < m->levels ? (level + 2048) / 4096 : m->levels - 1;
+  const int nearest = nearest_level(m, level);
   const size_t z = (size_t)t->h * t->w * m->hyper, symbols = (size_t)16 * t->h * t->w * m->latent;
   if (!open_reader(&reader, payload, length)) return PICO_DAMAGED;
   read_channels(&reader, m->hyper_tables + (ptrdiff_t)nearest * m->hyper, m->hyper, t->z, z);
@@ -391,19 +397,39 @@ size_t pico_most_bytes(const PicoModel *model, int width, int height) {
   return 8 * words_for(h * w * (16 * (size_t)model->latent + (size_t)model->hyper)) + 24;
 }
 
+static int64_t write_integers(const PicoModel *m, const Tile *t, int level, uint8_t *payload, size_t capacity) {
+  Writer writer;
+  const int nearest = nearest_level(m, level);
+  open_writer(&writer, t->words, t->word_count);
+  write_symbols(&writer, m->latent_tables, t->indices, t->symbols, (size_t)16 * t->h * t->w * m->latent);
+  write_channels(&writer, m->hyper_tables + (ptrdiff_t)nearest * m->hyper, m->hyper, t->z, (size_t)t->h * t->w * m->hyper);
+  const size_t bytes = finish_writer(&writer, payload, capacity);
+  return bytes ? (int64_t)bytes : PICO_NO_MEMORY;
+}
+
 int64_t pico_encode(PicoCoder *coder, const uint8_t *pixels, ptrdiff_t row_bytes, int width, int height, int channels, int level,
                     uint8_t *payload, size_t capacity) {
   Tile t;
   if (!prepare(coder, width, height, level, &t) || (channels != 1 && channels != 3)) return PICO_WRONG_ARGUMENT;
+  run_encoder(coder->model, &t, level, pixels, row_bytes, width, height, channels);
+  choose_tables(coder->model, &t);
+  run_context(coder->model, &t, 1);
+  return write_integers(coder->model, &t, level, payload, capacity);
+}
+
+int64_t pico_write(PicoCoder *coder, const int16_t *symbols, const int16_t *hyperlatent, int width, int height, int level,
+                   uint8_t *payload, size_t capacity) {
+  Tile t;
+  if (!prepare(coder, width, height, level, &t)) return PICO_WRONG_ARGUMENT;
   const PicoModel *m = coder->model;
-  run_encoder(m, &t, level, pixels, row_bytes, width, height, channels);
+  const int limit = m->hyper_tables[0].radius;
+  const size_t z = (size_t)t.h * t.w * m->hyper, count = (size_t)16 * t.h * t.w * m->latent;
+  for (size_t i = 0; i < z; i++)
+    if (hyperlatent[i] < -limit || hyperlatent[i] > limit) return PICO_WRONG_ARGUMENT;
+  for (size_t i = 0; i < count; i++)
+    if (symbols[i] < -LARGEST_SYMBOL) return PICO_WRONG_ARGUMENT;
+  memcpy(t.z, hyperlatent, z * sizeof *t.z);
+  memcpy(t.symbols, symbols, count * sizeof *t.symbols);
   choose_tables(m, &t);
-  run_context(m, &t, 1);
-  Writer writer;
-  const int nearest = (level + 2048) / 4096 < m->levels ? (level + 2048) / 4096 : m->levels - 1;
-  open_writer(&writer, t.words, t.word_count);
-  write_symbols(&writer, m->latent_tables, t.indices, t.symbols, (size_t)16 * t.h * t.w * m->latent);
-  write_channels(&writer, m->hyper_tables + (ptrdiff_t)nearest * m->hyper, m->hyper, t.z, (size_t)t.h * t.w * m->hyper);
-  const size_t bytes = finish_writer(&writer, payload, capacity);
-  return bytes ? (int64_t)bytes : PICO_NO_MEMORY;
+  return write_integers(m, &t, level, payload, capacity);
 }

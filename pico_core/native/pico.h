@@ -15,7 +15,7 @@
 #define PICO_PUBLIC __attribute__((visibility("default")))
 #endif
 
-#define PICO_INTERFACE 1  // changes with every change of what is below
+#define PICO_INTERFACE 2  // changes with every change of what is below
 
 typedef enum { PICO_INT8 = 1, PICO_INT16 = 2, PICO_UINT16 = 3, PICO_INT32 = 4, PICO_FLOAT32 = 5 } PicoType;
 
@@ -54,5 +54,8 @@ PICO_PUBLIC size_t pico_most_bytes(const PicoModel *, int width, int height);
 // The integers of a payload: symbols (4h, 4w, latent) and hyperlatent (h, w, hyper), where h and w count 64 pixels.
 PICO_PUBLIC int pico_read(PicoCoder *, const uint8_t *payload, size_t length, int width, int height, int level, int16_t *symbols,
                           int16_t *hyperlatent);
+// The payload of such integers, for engines that run the networks elsewhere. Bytes, or a negative PicoResult.
+PICO_PUBLIC int64_t pico_write(PicoCoder *, const int16_t *symbols, const int16_t *hyperlatent, int width, int height, int level,
+                               uint8_t *payload, size_t capacity);
 
 #endif

@@ -158,13 +158,10 @@ class PicoCodec(FileCodec):
 
     @cached_property
     def _build(self) -> dict[str, str]:
-        from pico_core import codec, registry
+        from pico_core import registry
 
-        model = registry.default_id()
-        precision = codec.codec_for(registry.get(model)).networks("auto").precision
         return {
-            "model": model.hex(),
-            "precision": precision,
+            "model": registry.default_id().hex(),
             "pico": pico_core.__version__,
             "code": hash_of_sources(Path(pico_core.__file__).parent),
         }

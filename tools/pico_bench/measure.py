@@ -37,7 +37,15 @@ PLUGINS = {"HEIC": "pillow_heif", "JPEG XL": "pillow_jxl"}  # modules that add t
 MOZJPEG = "JPEG mozjpeg"
 MOZJPEG_QUALITY = 75
 PICO = "pico"
-PICO_PRECISIONS = {PICO: "auto", "pico float32": "float32"}
+# Name -> engine and, for the native one, its kernels. Those of 256 bits and those with AVX2 alone stand for laptops.
+PICO_ENGINES: dict[str, tuple[str, str | None]] = {
+    PICO: ("native", None),
+    "pico avxvnni": ("native", "avxvnni"),
+    "pico avx2": ("native", "avx2"),
+    "pico dotprod": ("native", "dotprod"),
+    "pico neon": ("native", "neon"),
+    "pico torch": ("torch", None),
+}
 PICO_QUALITY = 60
 _OPENINGS = 30
 
@@ -53,6 +61,7 @@ def main() -> int:
         "decode": _decode,
         "open": _open,
         "import": _import,
+        "kernels": _kernels,
     }
     print(json.dumps(jobs[job["operation"]](job)))
     return 0
@@ -67,7 +76,7 @@ def peak_bytes() -> int:
 
 
 def _limit_processors(count: int) -> None:
-    os.environ["OMP_NUM_THREADS"] = str(count)
+    os.environ["OMP_NUM_THREADS"] = os.environ["PICO_THREADS"] = str(count)
     if sys.platform == "linux":
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
@@ -104,19 +113,17 @@ def _load(path: str) -> Any:
 
 def _encode(job: dict[str, Any]) -> dict[str, Any]:
     picture = _load(job["path"])
-    if job["codec"] in PICO_PRECISIONS:
+    if job["codec"] in PICO_ENGINES:
         import numpy as np
 
         from pico_core import Metadata, encode
 
         pixels = np.asarray(picture)
         metadata = Metadata(exif=picture.info.get("exif"))
-        precision = PICO_PRECISIONS[job["codec"]]
+        engine = _choose_engine(job["codec"])
 
         def run(profile: dict[str, float]) -> bytes:
-            return encode(
-                pixels, quality=PICO_QUALITY, metadata=metadata, precision=precision, profile=profile
-            )
+            return encode(pixels, quality=PICO_QUALITY, metadata=metadata, engine=engine, profile=profile)
 
     elif job["codec"] == MOZJPEG:
         import numpy as np
@@ -150,13 +157,13 @@ def _register(codec: str) -> None:
 
 def _decode(job: dict[str, Any]) -> dict[str, Any]:
     data = Path(job["path"]).read_bytes()
-    if job["codec"] in PICO_PRECISIONS:
+    if job["codec"] in PICO_ENGINES:
         from pico_core import PicoFile
 
-        precision = PICO_PRECISIONS[job["codec"]]
+        engine = _choose_engine(job["codec"])
 
         def run(profile: dict[str, float]) -> Any:
-            return PicoFile(data).decode(precision=precision, profile=profile)
+            return PicoFile(data).decode(engine=engine, profile=profile)
 
     else:
         from PIL import Image
@@ -171,8 +178,6 @@ def _decode(job: dict[str, Any]) -> dict[str, Any]:
 
 def _repeat(job: dict[str, Any], run: Callable[[dict[str, float]], Any]) -> tuple[dict[str, Any], Any]:
     """Run once to warm up and `runs` times for the median; the parts are those of the median run."""
-    precision = PICO_PRECISIONS.get(job["codec"])
-    start_up = 0.0 if precision is None else _start_up(precision)
     result = run({})
     timings = []
     for _ in range(job["runs"]):
@@ -183,18 +188,27 @@ def _repeat(job: dict[str, Any], run: Callable[[dict[str, float]], Any]) -> tupl
         timings.append((time.perf_counter() - start, profile))
     timings.sort(key=lambda timing: timing[0])
     seconds, parts = timings[len(timings) // 2]
-    return {"seconds": seconds, "parts": parts, "start_up": start_up, "peak_bytes": peak_bytes()}, result
+    return {"seconds": seconds, "parts": parts, "peak_bytes": peak_bytes()}, result
 
 
-def _start_up(precision: str) -> float:
-    """Seconds until the networks are ready: imports (torch above all) and the reading of the weights."""
-    start = time.perf_counter()
-    from pico_core import codec, registry
+def _choose_engine(codec: str) -> str:
+    engine, kernels = PICO_ENGINES[codec]
+    if kernels is not None:
+        os.environ["PICO_KERNELS"] = kernels
+    return engine
 
-    learned = codec.codec_for(registry.get(registry.default_id()))
-    learned.networks(precision)
-    _ = learned.tile_coder
-    return time.perf_counter() - start
+
+def _kernels(job: dict[str, Any]) -> dict[str, Any]:
+    """The kernels that an engine runs here; None where it cannot run."""
+    from pico_core import PicoError, registry
+    from pico_core.engines import engine_for
+
+    try:
+        return {
+            "kernels": engine_for(registry.get(registry.default_id()), _choose_engine(job["codec"])).kernels
+        }
+    except PicoError:
+        return {"kernels": None}
 
 
 def _open(job: dict[str, Any]) -> dict[str, Any]:

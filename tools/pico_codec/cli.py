@@ -87,7 +87,7 @@ def _add_encode(program: Program) -> None:
         help="0 networks only, 1 lossless for graphics too (default), 2 lossless wherever it is smaller",
     )
     command.add_argument("--no-preview", action="store_true", help="embed no JPEG preview")
-    _add_precision(command)
+    _add_engine(command)
     _add_force(command)
 
 
@@ -98,7 +98,7 @@ def _add_decode(program: Program) -> None:
     command.add_argument("input", metavar="IN", type=Path, help="a .pico file")
     command.add_argument("output", metavar="OUT", type=Path, help="the picture to write, as .png, .jpg ...")
     command.add_argument("--region", type=_region, metavar="L,T,R,B", help="only these pixels; reads less")
-    _add_precision(command)
+    _add_engine(command)
     _add_force(command)
 
 
@@ -113,12 +113,11 @@ def _add_verify(program: Program) -> None:
     command.add_argument("files", metavar="FILE", type=Path, nargs="+")
 
 
-def _add_precision(command: argparse.ArgumentParser) -> None:
+def _add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--precision",
-        choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="of the networks (default auto: bfloat16 where the processor has it; elsewhere it is slow)",
+        "--engine",
+        choices=("auto", "native", "numpy", "torch"),
+        help="what runs the networks (default: what PICO_ENGINE says, else the native engine)",
     )
 
 
@@ -150,7 +149,7 @@ def _region(text: str) -> tuple[int, int, int, int]:
 def _encode(arguments: argparse.Namespace) -> int:
     options = {
         name: value
-        for name in ("quality", "level", "target_bytes", "lossless", "effort", "precision")
+        for name in ("quality", "level", "target_bytes", "lossless", "effort", "engine")
         if (value := getattr(arguments, name)) is not None
     }
     options["preview"] = not arguments.no_preview
@@ -173,7 +172,7 @@ def _decode(arguments: argparse.Namespace) -> int:
             arguments.input,
             arguments.output,
             region=arguments.region,
-            precision=arguments.precision,
+            engine=arguments.engine,
             overwrite=arguments.force,
         )
     except FILE_ERRORS as error:

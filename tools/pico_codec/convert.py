@@ -67,7 +67,7 @@ def decode_file(
     target: Path,
     *,
     region: tuple[int, int, int, int] | None,
-    precision: str,
+    engine: str | None,
     overwrite: bool,
 ) -> list[str]:
     """Decode a .pico file, or the region (left, top, right, bottom) of it, in the format that `target` names.
@@ -78,11 +78,7 @@ def decode_file(
     real = check_output(target, overwrite=overwrite)
     _check_distinct(source, real)
     with PicoFile(source) as file:
-        pixels = (
-            file.decode(precision=precision)
-            if region is None
-            else file.decode_region(region, precision=precision)
-        )
+        pixels = file.decode(engine=engine) if region is None else file.decode_region(region, engine=engine)
         metadata = file.metadata
     data, extras, lost = picture_bytes(pixels, metadata, kind)
     write_whole(real, data, overwrite=overwrite)

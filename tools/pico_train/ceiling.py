@@ -15,8 +15,7 @@ MOST_PIXELS_A_SIDE = 512
 
 def main() -> int:
     """Measure and print."""
-    from pico_core.networks.model import PicoModel
-
+    from .networks.model import PicoModel
     from .start import read_start
 
     parser = argparse.ArgumentParser(prog="python -m pico_train.ceiling", description=__doc__)
@@ -40,8 +39,9 @@ def measure(model: object, path: Path, level: float) -> tuple[float, float, floa
     import torch
     from PIL import Image
 
-    from pico_core.networks.model import PicoModel
     from pico_metrics.psnr import psnr
+
+    from .networks.model import PicoModel
 
     assert isinstance(model, PicoModel)
     with Image.open(path) as opened:

@@ -269,7 +269,7 @@ def _add_export(program: Program) -> None:
         "export",
         "make a weights file that the codec loads",
         _export,
-        "Fold the networks, turn the scale path into integers, fit the entropy tables, measure the "
+        "Turn the networks into integers, fit the entropy tables, measure the "
         "quality scale, and write ID.safetensors with its model card.",
     )
     command.add_argument(
@@ -291,7 +291,6 @@ def _export(arguments: argparse.Namespace) -> int:
 
     shipped = ship(arguments.source, arguments.photos, arguments.count, arguments.out, arguments.card)
     print(f"{shipped.path}  {shipped.path.stat().st_size / 1e6:.1f} MB")
-    print(f"integer scale path: {100 * shipped.integer_cost:+.3f} % of the bits of floating point")
     for problem in shipped.problems:
         say("pico-train", f"quality scale: {problem}")
     if not arguments.default:

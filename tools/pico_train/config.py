@@ -85,9 +85,6 @@ class Rate:
     lambda_low: float = 0.00025  # at level 0
     lambda_high: float = 0.08  # at the highest level
     init_lambda: tuple[float, ...] = ()  # lambda_low and lambda_high of starting weights that do not say it
-    scale_arithmetic: str = (
-        "float"  # of the scale decoder while training: float, or integer as in the product
-    )
     train_only: str = ""  # train the parameters whose name starts so; empty: all of them
 
 
@@ -250,8 +247,6 @@ class Config:
         _require(known, "rate.init_lambda must be two numbers, the lowest lambda and the highest")
         precision = self.engine.precision
         _require(precision in PRECISIONS, f"engine.precision is {precision!r}; say {', '.join(PRECISIONS)}")
-        exact = self.rate.scale_arithmetic in ("float", "integer")
-        _require(exact, f"rate.scale_arithmetic is {self.rate.scale_arithmetic!r}; say float or integer")
         if self.phase == "mse":
             perceptual = [n for n, term in vars(self.losses).items() if n != "mse" and term.weight]
             perceptual += ["gan"] if self.gan.weight else []

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pico_core.networks.layers import haar_down
+from .networks.layers import haar_down
 
 _SLOPE = 0.2
 PATCH = 16  # side in pixels of the coarsest patches

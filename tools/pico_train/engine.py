@@ -20,14 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from pico_core.errors import OptionError, PicoError
-from pico_core.networks.model import PicoModel
 
 from . import checkpoint
 from .carrying import send
 from .config import Config, differences
 from .discriminator import Discriminator, discriminator_loss
 from .hardware import describe, device_of, place, precision_of, set_layout
-from .integer_training import IntegerScaleDecoder
+from .networks.model import PicoModel
 from .objective import Adversary, Objective, Terms, autocast
 from .optimiser import AveragedWeights, MuonAdam, rate_factor
 from .packs import Pack, summary_of
@@ -97,11 +96,6 @@ class Trainer:
 
     def _make_model(self) -> PicoModel:
         model = PicoModel(self.architecture)
-        if self.config.rate.scale_arithmetic == "integer":
-            if self.architecture.resampling != "haar":
-                msg = "config: rate.scale_arithmetic = 'integer' needs architecture.resampling = 'haar'"
-                raise OptionError(msg)
-            model.scale_decoder = IntegerScaleDecoder(self.architecture)
         place(model, self.device).train()
         if prefix := self.config.rate.train_only:
             for name, parameter in model.named_parameters():
@@ -335,7 +329,7 @@ def _was_evaluated(run: Path, step: int) -> bool:
 
 def _require_evaluation(pictures: Path) -> None:
     """Fail now, not after hours."""
-    if missing := [name for name in ("constriction", "matplotlib") if find_spec(name) is None]:
+    if missing := [name for name in ("matplotlib",) if find_spec(name) is None]:
         names = " and ".join(missing)
         msg = f"evaluation during training needs {names}; install it, or set evaluation.every=0"
         raise OptionError(msg)

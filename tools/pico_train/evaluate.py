@@ -26,11 +26,10 @@ from pico_bench.originals import Original, find_originals
 from pico_bench.rd import Row, measure
 from pico_bench.store import Store
 from pico_core import codec as core
-from pico_core import registry
+from pico_core import engines, registry, weights_file
 from pico_core.container import Metadata, Picture, storable_level, write
 from pico_core.errors import OptionError
-from pico_core.networks.model import PicoModel
-from pico_core.registry import FORMAT, Weights
+from pico_core.registry import Weights
 from pico_core.tiling import Grid, pad_to_alignment
 from pico_metrics.catalogue import METRICS
 from pico_metrics.pictures import Pixels
@@ -38,6 +37,7 @@ from pico_metrics.pictures import Pixels
 from .config import Config
 from .export import export
 from .files import write_whole
+from .networks.model import PicoModel
 from .plot import load_pyplot, save_figure
 from .start import read_start
 
@@ -71,24 +71,22 @@ class WeightsCodec(FileCodec):
 
     def close(self) -> None:
         """Let go of the weights: a run that is evaluated again and again has new ones every time."""
-        core.forget(self._weights)
+        engines.forget(self._weights)
+        registry.remove(self._weights.id)
 
     def identity(self, original: Original, quality: str) -> Mapping[str, str]:
-        """Weights, level, precision, and a hash of the codec's code."""
+        """Weights, level, and a hash of the codec's code."""
         return {"codec": self.name, "level": quality, "model": self._weights.id.hex(), **self._build}
 
     @cached_property
     def _build(self) -> dict[str, str]:
-        precision = core.codec_for(self._weights).networks("auto").precision
-        return {"precision": precision, "code": hash_of_sources(Path(pico_core.__file__).parent)}
+        return {"code": hash_of_sources(Path(pico_core.__file__).parent)}
 
     def encode(self, pixels: Pixels, quality: str) -> bytes:
         """The bytes of a file without preview, networks only."""
         height, width = pixels.shape[:2]
         level = storable_level(float(quality))
-        tiles = core.encode_tiles(
-            pixels, Grid(width, height), core.codec_for(self._weights), level, 0, "auto"
-        )
+        tiles = core.encode_tiles(pixels, Grid(width, height), self._weights, level, 0)
         stream = io.BytesIO()
         picture = Picture(width, height, 3, False, level, None, self._weights.id)
         write(stream, picture, tiles, metadata=Metadata())
@@ -202,14 +200,11 @@ def _as_weights_file(source: Path) -> Weights | None:
     with source.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = file.read(min(length, source.stat().st_size))
-    return registry.load(source) if FORMAT.encode() in header else None
+    return registry.load(source) if weights_file.FORMAT.encode() in header else None
 
 
 def _parse(content: bytes, source: Path) -> Weights:
-    from safetensors.numpy import load
-
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return Weights(registry.model_id(content), load(content), json.loads(header["__metadata__"]["pico"]))
+    return Weights(registry.model_id(content), *weights_file.parse(content, source))
 
 
 def _bd_rates(mine: Curve, others: Sequence[Curve], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:

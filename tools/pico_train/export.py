@@ -1,8 +1,7 @@
-"""Makes a weights file from a checkpoint: folded networks, integer scale path, fitted entropy tables."""
+"""Makes a weights file from a checkpoint: networks folded and turned into integers, fitted entropy tables."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,34 +9,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import save
 from tqdm import tqdm
 
+from pico_core import weights_file
+from pico_core.arithmetic import LEVEL_UNITS, ExactArithmetic
+from pico_core.engines import Engine, engine_of
 from pico_core.errors import OptionError
-from pico_core.networks.folding import fold
-from pico_core.networks.inference import Networks
-from pico_core.networks.model import Architecture, PicoModel
-from pico_core.registry import FORMAT
-from pico_core.scale_path import (
-    LOG_SCALE_LOW,
-    LOG_SCALE_SPACING,
-    TABLE_COUNT,
-    Z_LIMIT,
-    IntegerLayer,
-    ScalePath,
-)
+from pico_core.graph import TABLE_COUNT, Z_LIMIT, Graph
+from pico_core.rans import PROBABILITY_BITS
 
-from .integer import integer_scale_path
+from .networks.folding import fold
+from .networks.model import LOG_SCALE_LOW, LOG_SCALE_SPACING, Architecture, PicoModel
 from .packs import Pack, is_pack, spread
 from .pictures import PICTURES, read_picture
+from .quantising import observe, quantise
 from .start import read_start
 
-_TOTAL = 2**22  # what the frequencies of a latent table add up to, about
+_TOTAL = 1 << PROBABILITY_BITS
 _PRIOR_STRENGTH = 200.0  # observations that the Laplace prior of a table counts for
-_HYPER_TOTAL = 60_000  # as of the hyperlatents' tables, whose frequencies are stored in 16 bits
 _HYPER_PRIOR_STRENGTH = 100.0
 _LEAST_HYPER_SCALE = 0.25
 _CROP = 512
+_OBSERVED = 24  # photographs that the ranges of feature maps are seen on, in crops of
+_OBSERVED_SIDE = 256
 _LEAST_SIDE = 64
 
 Arrays = dict[str, NDArray[Any]]
@@ -93,7 +87,7 @@ def _levels(levels: int, index: int) -> Iterator[float]:
 
 
 def fit_tables(
-    networks: Networks, scale_path: ScalePath, photos: Sequence[NDArray[np.uint8]], levels: int, hyper: int
+    engine: Engine, graph: Graph, photos: Sequence[NDArray[np.uint8]], levels: int, hyper: int
 ) -> Arrays:
     """Frequencies observed on photographs, smoothed with a Laplace prior, as the arrays of a weights file."""
     radii = latent_radii()
@@ -101,15 +95,21 @@ def fit_tables(
     z_counts = np.zeros((levels, hyper, 2 * Z_LIMIT + 1))
     for index, pixels in enumerate(tqdm(photos, desc="fitting tables", unit="photo")):
         for level in _levels(levels, index):
-            symbols, z = (array[0] for array in networks.analyse(pixels[None], level))
-            _count_latent(latent, symbols, scale_path.table_indices(z))
+            units = round(level * LEVEL_UNITS)
+            height, width = pixels.shape[:2]
+            symbols, z = engine.read(engine.encode(pixels, units), width, height, units)
+            _count_latent(latent, symbols, graph.table_indices(z))
             for channel in range(hyper):
                 values = z[..., channel].ravel() + Z_LIMIT
                 z_counts[int(level + 0.5), channel] += np.bincount(values, minlength=2 * Z_LIMIT + 1)
+    return _tables(latent, z_counts)
+
+
+def _tables(latent: Sequence[NDArray[np.float64]], hyper: NDArray[np.float64]) -> Arrays:
     return {
         "tables.latent": np.concatenate([_frequencies(c, i) for i, c in enumerate(latent)]),
-        "tables.latent.radius": np.array(radii, np.int32),
-        "tables.hyper": _hyper_frequencies(z_counts),
+        "tables.latent.radius": np.array(latent_radii(), np.int32),
+        "tables.hyper": _hyper_frequencies(hyper),
     }
 
 
@@ -128,15 +128,27 @@ def _count_latent(
         counts[index] += np.bincount(values, minlength=2 * radius + 1)
 
 
-def _frequencies(counts: NDArray[np.float64], index: int) -> NDArray[np.uint32]:
+def _frequencies(counts: NDArray[np.float64], index: int) -> NDArray[np.uint16]:
     """Counts of one latent table, made symmetric and smoothed with the Laplace density of its scale."""
     radius = len(counts) // 2
     scale = np.exp(LOG_SCALE_LOW + LOG_SCALE_SPACING * index)
     edges = np.arange(-radius, radius + 2) - 0.5
     below = np.where(edges < 0, 0.5 * np.exp(edges / scale), 1 - 0.5 * np.exp(-edges / scale))
     prior = np.diff(below)
-    smooth = (counts + counts[::-1]) / 2 + _PRIOR_STRENGTH * prior
-    return np.asarray(np.maximum(np.rint(smooth * (_TOTAL / smooth.sum())), 1), np.uint32)
+    return frequencies((counts + counts[::-1]) / 2 + _PRIOR_STRENGTH * prior)
+
+
+def frequencies(counts: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Integers in the ratios of `counts` that add up to 2^16, none of them zero."""
+    wanted = counts * (_TOTAL / counts.sum())
+    rare, more = np.zeros(len(wanted), np.bool_), wanted < 1
+    while more.any():  # what the rare ones take, the others give
+        rare |= more
+        more = ~rare & (wanted * (_TOTAL - rare.sum()) < wanted[~rare].sum())
+    factor = (_TOTAL - rare.sum()) / wanted[~rare].sum()
+    ends = np.floor(np.cumsum(np.where(rare, 1.0, wanted * factor)) + 0.5)  # steps of 1 or more stay so
+    ends[-1] = _TOTAL
+    return np.asarray(np.diff(ends, prepend=0.0), np.uint16)
 
 
 def _hyper_frequencies(counts: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -151,8 +163,7 @@ def _hyper_frequencies(counts: NDArray[np.float64]) -> NDArray[np.uint16]:
     scale = np.maximum(np.sqrt(variance / 2), _LEAST_HYPER_SCALE)
     prior = np.exp(-np.abs(values - mean[..., None]) / scale[..., None])
     smooth = counts + _HYPER_PRIOR_STRENGTH * prior / prior.sum(2, keepdims=True)
-    scaled = smooth * (_HYPER_TOTAL / smooth.sum(2, keepdims=True))
-    return np.asarray(np.maximum(np.rint(scaled), 1), np.uint16)
+    return np.array([[frequencies(channel) for channel in level] for level in smooth])
 
 
 def export(checkpoint: Path, photos: Path, count: int, card: Mapping[str, Any]) -> bytes:
@@ -164,16 +175,24 @@ def export(checkpoint: Path, photos: Path, count: int, card: Mapping[str, Any]) 
 
 
 def make_arrays(model: PicoModel, photos: Sequence[NDArray[np.uint8]]) -> Arrays:
-    """All arrays of a weights file: folded networks, integer scale path, tables fitted on photographs."""
-    folded = {name: tensor.numpy() for name, tensor in fold(model).items()}
-    stored = {name: a if name.endswith("log_gain") else a.astype(np.float16) for name, a in folded.items()}
-    arrays: Arrays = {f"networks.{name}": array for name, array in stored.items()}
-    scale_arrays = integer_scale_path(model.scale_decoder)
-    arrays |= scale_arrays
-    networks = Networks({n: a.astype(np.float32) for n, a in stored.items()}, "float32", Z_LIMIT)
-    scale_path = ScalePath(*(_layer(scale_arrays, name) for name in ("at64", "at32", "at16")))
+    """All arrays of a weights file: networks in integers, tables fitted on photographs."""
     a = model.architecture
-    return arrays | fit_tables(networks, scale_path, photos, a.levels, a.hyper)
+    folded = {name: tensor.numpy() for name, tensor in fold(model).items()}
+    arrays = quantise(folded, observe(folded, middles(photos), a.levels))
+    draft = [np.zeros(2 * radius + 1) for radius in latent_radii()]
+    arrays |= _tables(draft, np.zeros((a.levels, a.hyper, 2 * Z_LIMIT + 1)))
+    graph = Graph(ExactArithmetic(arrays))
+    return arrays | fit_tables(engine_of(arrays), graph, photos, a.levels, a.hyper)
+
+
+def middles(photos: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """The middle of some of the photographs."""
+    result = []
+    for pixels in spread(list(photos), _OBSERVED):
+        height, width = (min(side, _OBSERVED_SIDE) for side in pixels.shape[:2])
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        result.append(pixels[top : top + height, left : left + width])
+    return result
 
 
 def serialise(
@@ -183,16 +202,11 @@ def serialise(
     card: Mapping[str, Any],
 ) -> bytes:
     """The bytes of a weights file; `quality` are points (quality, level) of the quality scale."""
-    metadata = {
-        "format": FORMAT,
+    description = {
+        "format": weights_file.FORMAT,
         "architecture": architecture.to_dict(),
         "levels": architecture.levels,
         "quality": [list(point) for point in quality],
         "card": dict(card),
     }
-    return bytes(save(arrays, {"pico": json.dumps(metadata, sort_keys=True)}))
-
-
-def _layer(arrays: Arrays, name: str) -> IntegerLayer:
-    weight, bias, shift = (arrays[f"scale.{name}.{part}"] for part in ("weight", "bias", "shift"))
-    return IntegerLayer(weight.astype(np.float64), bias.astype(np.float64), int(shift[0]))
+    return weights_file.serialise(arrays, description)

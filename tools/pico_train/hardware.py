@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from pico_core.errors import OptionError
-from pico_core.networks.inference import best_precision
 
 from .config import Config
 
@@ -29,6 +28,14 @@ def device_of(config: Config) -> torch.device:
         msg = "config: engine.device is cuda, but PyTorch finds no such device here"
         raise OptionError(msg)
     return torch.device(config.engine.device)
+
+
+def best_precision() -> str:
+    """`bfloat16` where this CPU multiplies it natively, else `float32`."""
+    # oneDNN emulates bfloat16 on CPUs without it, slower than float32: ask for the instructions themselves.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_arm_bf16_supported")
+    is_native = any(bool(getattr(torch.cpu, probe, lambda: False)()) for probe in probes)
+    return "bfloat16" if is_native else "float32"
 
 
 def precision_of(config: Config, device: torch.device) -> torch.dtype:

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from pico_core.errors import OptionError
-from pico_core.networks.alternatives import CONTEXTS
-from pico_core.networks.layers import Block, ConvScale
-from pico_core.networks.model import PicoModel
 
 from .config import Config
+from .networks.alternatives import CONTEXTS
+from .networks.layers import Block, ConvScale
+from .networks.model import PicoModel
 from .packs import Pack, spread
 
 PICTURES = 400

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pico_core.networks.model import PicoModel
+    from .networks.model import PicoModel
 
 SIDE = 256  # of the middle of each picture
 
@@ -27,8 +27,7 @@ def main() -> int:
     """Measure and print."""
     import torch
 
-    from pico_core.networks.model import PicoModel
-
+    from .networks.model import PicoModel
     from .start import read_start
 
     parser = argparse.ArgumentParser(prog="python -m pico_train.probe", description=__doc__)

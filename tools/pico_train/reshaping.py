@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from pico_core.errors import OptionError
-from pico_core.networks.layers import Block, ConvScale
-from pico_core.networks.model import Architecture, PicoModel
+
+from .networks.layers import Block, ConvScale
+from .networks.model import Architecture, PicoModel
 
 _MAY_DIFFER = ("encoder_blocks", "decoder_blocks", "fine_blocks", "prior", "pass_width")
 _LEAST_DEVIATION = 1e-3

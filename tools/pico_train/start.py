@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from pico_core.errors import OptionError
-from pico_core.networks.model import Architecture, PicoModel
 
 from . import checkpoint
 from .config import Config
+from .networks.model import Architecture, PicoModel
 from .widening import widen_latents
 
 LambdaRange = tuple[float, float]

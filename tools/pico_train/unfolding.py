@@ -1,4 +1,4 @@
-"""The inverse of folding: a trainable model from a weights file, so that shipped weights can be trained further.
+"""The inverse of `networks.folding`: a trainable model from a weights file, so that shipped weights can be trained on.
 
 Folding multiplies scales and gains into matrices and Haar transforms into the layers beside them. Scales cannot be
 told from matrices afterwards; here they start at their neutral values, and the model computes the same.
@@ -13,15 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pico_core.networks.folding import PIXEL_CENTRE
-from pico_core.networks.layers import Block, ConvScale, LevelGain, haar_down
-from pico_core.networks.model import Architecture, PicoModel
+from pico_core.graph import PIXEL_CENTRE, Z_LIMIT
 from pico_core.registry import Weights
-from pico_core.scale_path import ACTIVATION_BITS, LOG_SCALE_LOW, LOG_SCALE_SPACING, Z_LIMIT
+
+from .dequantising import dequantise
+from .networks.layers import Block, ConvScale, LevelGain, haar_down
+from .networks.model import LOG_SCALE_LOW, LOG_SCALE_SPACING, Architecture, PicoModel
 
 
 def unfold(weights: Weights, architecture: Architecture) -> PicoModel:
-    """The model that a weights file was made from, up to how scales are divided and to 16-bit rounding."""
+    """The model that a weights file was made from, up to how scales are divided, and to rounding."""
     model = PicoModel(architecture)
     with torch.no_grad():
         _Unfolding(weights).fill(model)
@@ -33,7 +34,7 @@ class _Unfolding:
 
     def __init__(self, weights: Weights):
         self._weights = weights
-        self._arrays = {n: torch.from_numpy(a).double() for n, a in weights.network_arrays().items()}
+        self._arrays = {n: torch.from_numpy(a).double() for n, a in dequantise(weights.arrays).items()}
 
     def fill(self, model: PicoModel) -> None:
         self._encoder(model)
@@ -92,21 +93,14 @@ class _Unfolding:
 
     def _scale_decoder(self, model: PicoModel) -> None:
         decoder = model.scale_decoder
-        _set(decoder.at64, *_to_bands(*self._integer_layer("at64", 0, ACTIVATION_BITS)))
-        _set(decoder.at32, *_to_bands(*self._integer_layer("at32", ACTIVATION_BITS, ACTIVATION_BITS)))
-        weight, bias = self._integer_layer("at16", ACTIVATION_BITS, 0)
+        _set(decoder.at64, *_to_bands(*self._pair("scale.at64")))
+        _set(decoder.at32, *_to_bands(*self._pair("scale.at32")))
+        weight, bias = self._pair("scale.at16")
         _set(decoder.at16, weight * LOG_SCALE_SPACING, bias * LOG_SCALE_SPACING + LOG_SCALE_LOW)
-
-    def _integer_layer(self, name: str, bits_in: int, bits_out: int) -> tuple[Tensor, Tensor]:
-        """Weight and bias in their own units; see `integer` for the numbers of fractional bits."""
-        parts = (self._weights.arrays[f"scale.{name}.{part}"] for part in ("weight", "bias", "shift"))
-        weight, bias, shift = (torch.from_numpy(part).double() for part in parts)
-        weight_bits = shift - bits_in + bits_out
-        return weight / 2**weight_bits, (bias - 2 ** (shift - 1)) / 2 ** (weight_bits + bits_in)
 
     def _hyper_scale(self, model: PicoModel) -> None:
         """The files hold tables in place of these scales: take the mean magnitude of what the tables expect."""
-        frequencies = self._weights.hyper_frequencies().astype(np.float64).mean(0)
+        frequencies = self._weights.arrays["tables.hyper"].astype(np.float64).mean(0)
         magnitudes = np.abs(np.arange(-Z_LIMIT, Z_LIMIT + 1))
         mean = (frequencies * magnitudes).sum(1) / frequencies.sum(1)
         model.hyper_log_scale.copy_(torch.from_numpy(np.log(np.maximum(mean, math.exp(-3.0)))))

@@ -1,12 +1,12 @@
 """The codec's four networks in their training form, with a differentiable estimate of the rate.
 
     pixels --Encoder--> latent y, hyperlatent z
-    z      --ScaleDecoder--> log scale of every latent      (integer arithmetic in the product)
+    z      --ScaleDecoder--> log scale of every latent
     z      --ContextDecoder--> prior --ContextModel--> mean and step of every latent, in four passes
     latent --Decoder--> pixels
 
-After "What Matters in Practical Learned Image Compression" (arXiv 2605.05148). Inference does not run this
-module: `folding` turns its weights into the arrays that `inference` runs.
+After "What Matters in Practical Learned Image Compression" (arXiv 2605.05148). The product does not run this
+module: `folding` and `quantising` turn its weights into the integers that the engines run.
 """
 
 from __future__ import annotations
@@ -17,12 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import OptionError
+from pico_core.errors import OptionError
+from pico_core.graph import TABLE_COUNT
+
 from .alternatives import CONTEXTS, RESAMPLINGS, downsampler, upsampler
 from .layers import LEAK, ConvScale, LevelGain, Transition, chain, in_float32
 
 LOG_STEP_LIMIT = 3.0  # |log step| is clamped to this
 LOG_SCALE_LIMIT = 5.0  # |log scale| is clamped to this
+LOG_SCALE_LOW, LOG_SCALE_HIGH = (
+    -3.5,
+    5.0,
+)  # natural logarithm of the scale at the first and the last entropy table
+LOG_SCALE_SPACING = (LOG_SCALE_HIGH - LOG_SCALE_LOW) / (TABLE_COUNT - 1)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import OptionError
-from .layers import Block, ConvScale, LevelGain, haar_down, haar_up
-from .model import PicoModel
+from pico_core.errors import OptionError
+from pico_core.graph import PIXEL_CENTRE
 
-PIXEL_CENTRE = 128  # subtracted from 8-bit pixels, so that they fit bfloat16 exactly and stay near zero
+from .layers import Block, ConvScale, LevelGain, haar_down, haar_up
+from .model import LOG_SCALE_LOW, LOG_SCALE_SPACING, PicoModel
 
 _BANDS = torch.tensor(
     [[[1, 1], [1, 1]], [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]], dtype=torch.float64
@@ -22,7 +22,7 @@ _BANDS = torch.tensor(
 
 
 def fold(model: PicoModel) -> dict[str, Tensor]:
-    """Arrays by name, float32 on the CPU; `inference.Networks` documents the shapes it expects.
+    """Arrays by name, float32 on the CPU: matrices (outputs, inputs), 2x2 and depthwise kernels, biases, level gains.
 
     Raises OptionError for a model with alternatives that exist for training only.
     """
@@ -34,6 +34,7 @@ def fold(model: PicoModel) -> dict[str, Tensor]:
         _fold_encoder(model, arrays)
         _fold_context(model, arrays)
         _fold_decoder(model, arrays)
+        _fold_scales(model, arrays)
     return {name: array.detach().float().cpu().contiguous() for name, array in arrays.items()}
 
 
@@ -63,7 +64,7 @@ def _pixels_to_bands() -> Tensor:
     return haar_down(haar_down(haar_down(basis))).flatten(1)
 
 
-def _bands_to_pixels() -> Tensor:
+def bands_to_pixels() -> Tensor:
     """Two `haar_up` of 48 bands, (48 bands, 4 rows x 4 columns x 3 colours), orthonormal."""
     basis = torch.eye(48, dtype=torch.float64).view(48, 48, 1, 1)
     return haar_up(haar_up(basis)).permute(0, 2, 3, 1).flatten(1)
@@ -138,7 +139,16 @@ def _fold_decoder(model: PicoModel, arrays: dict[str, Tensor]) -> None:
     _fold_blocks(arrays, "decoder.blocks8", decoder.stage8[0])
     _store(arrays, "decoder.up4", *fold_haar_up(*matrix(decoder.stage8[1])))  # type: ignore[arg-type]
     _fold_block(arrays, "decoder.block4", decoder.stage4[0])
-    arrays["decoder.output.weight"] = 255 * _bands_to_pixels().T
+    arrays["decoder.output.weight"] = 255 * bands_to_pixels().T
     arrays["decoder.output.bias"] = torch.full((48,), 127.5)
     _store_gain(arrays, "decoder.gain_latent", decoder.gain_latent)
     _store_gain(arrays, "decoder.gain8", decoder.gain8)
+
+
+def _fold_scales(model: PicoModel, arrays: dict[str, Tensor]) -> None:
+    """The scale decoder, whose output becomes the index of an entropy table."""
+    decoder = model.scale_decoder
+    _store(arrays, "scale.at64", *fold_haar_up(*matrix(decoder.at64)))
+    _store(arrays, "scale.at32", *fold_haar_up(*matrix(decoder.at32)))
+    weight, bias = matrix(decoder.at16)
+    _store(arrays, "scale.at16", weight / LOG_SCALE_SPACING, (bias - LOG_SCALE_LOW) / LOG_SCALE_SPACING)
