@@ -1,4 +1,4 @@
-"""The tile coder for drawings: AVIF, through Pillow; and how much of a drawing a coded tile kept.
+"""The tile coder for drawings and the highest qualities: AVIF, through Pillow; and how much of a drawing is kept.
 
 AVIF keeps thin lines and letters that the networks blur, in fewer bytes. Pillow's wheels have it since release 11.3.
 What the AV1 decoder makes of a tile is exact; turning it into RGB may differ by one level between builds of libavif.
@@ -22,6 +22,9 @@ SPEED, _SPEED_IF_UNSURE = 6, 7  # of libaom; 6 is Pillow's default, 7 takes half
 _SPEED_IN_DOUBT, _SLACK = 9, 1.15
 # AVIF's quality for qualities of .pico: drawings then have about the SSIMULACRA2 that photographs have, or more.
 _QUALITIES = ((0, 22), (30, 40), (60, 56), (80, 70), (100, 90))
+# Photographs are coded in AVIF from this quality of .pico on, with these qualities of AVIF: the networks end at a
+# SSIMULACRA2 of about 80, and AVIF needs no more bytes for 87 (`python -m pico_bench.highest`).
+FIRST_FOR_PHOTOGRAPHS, _LEAST, _MOST = 96, 82, 90
 HEADER_BYTES = 320  # about, of an AVIF file without metadata
 _GROWTH = 0.047  # of the logarithm of bytes with every step of quality, on drawings
 _TRIES = 3
@@ -40,6 +43,14 @@ def quality_for(quality: float) -> int:
     """AVIF's quality for a quality of .pico, 0 to 100."""
     known, wanted = zip(*_QUALITIES, strict=True)
     return round(float(np.interp(quality, known, wanted)))
+
+
+def quality_for_photographs(quality: float) -> int | None:
+    """AVIF's quality where a quality of .pico is beyond what the networks give; None below."""
+    if quality < FIRST_FOR_PHOTOGRAPHS:
+        return None
+    share = (quality - FIRST_FOR_PHOTOGRAPHS) / (100 - FIRST_FOR_PHOTOGRAPHS)
+    return round(_LEAST + (_MOST - _LEAST) * share)
 
 
 def accepted_error(score: float) -> float:

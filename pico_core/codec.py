@@ -61,21 +61,26 @@ def encode_tiles(
     effort: int,
     engine: str | None = None,
     profile: Profile | None = None,
+    quality: float | None = None,
 ) -> list[Tile]:
     """Every tile of the pixels (height, width, 1 or 3) in the coder that suits it.
 
     effort 0: networks only. 1: flat tiles are also tried losslessly, and drawings in AVIF. 2: every tile is tried
-    losslessly, more thoroughly.
+    losslessly, more thoroughly. A `quality` beyond what the networks give has all tiles in AVIF that are not lossless.
     """
     exact = _lossless_candidates(pixels, grid, effort, profile) if effort else [None] * grid.count
     settled = [c.tile if c is not None and c.cheap else None for c in exact]
     networks = _Networks(weights, level, engine, profile)
+    has_avif = effort > 0 and avif.is_available()
+    highest = avif.quality_for_photographs(quality) if has_avif and quality is not None else None
 
     def job(index: int) -> Tile:
         window = grid.window(index)
+        if highest is not None:
+            return _of_highest_quality(_cut(pixels, window), highest, exact[index], profile)
         learned = networks.encode(_cut(pixels, window))
         drawing = None
-        if effort and avif.is_available():
+        if has_avif:
             with timed(profile, "drawings"):
                 drawing = _drawing(pixels, window, networks, learned)
         candidate = exact[index]
@@ -89,6 +94,16 @@ def encode_tiles(
     for index, tile in zip(open_tiles, in_order(job, open_tiles), strict=True):
         settled[index] = tile
     return [tile for tile in settled if tile is not None]
+
+
+def _of_highest_quality(
+    pixels: NDArray[np.uint8], quality: int, exact: _Candidate | None, profile: Profile | None
+) -> Tile:
+    with timed(profile, "highest quality"):
+        payload = avif.encode(pixels, quality)
+    if exact is not None and len(exact.tile.payload) <= _WORTH_EXACT * len(payload):
+        return exact.tile
+    return Tile(Coder.AVIF, payload)
 
 
 class _Networks:

@@ -57,8 +57,9 @@ def encode(
     `pixels` is uint8, (height, width) or (height, width, channels) with 1 (grey), 2 (grey, alpha), 3 (RGB) or
     4 (RGB, alpha) channels, 1 to 65,535 a side. Alpha is always coded exactly.
 
-    One of: `quality` 0..100 (default 60); `level`, the finer scale of the format, 0 to the highest that the
-    weights know; `target_bytes`, which takes a quality whose file fits while that of the next does not; `lossless`.
+    One of: `quality` 0..100 (default 60); `level`, the finer scale of the format, 0 to the highest that the weights
+    know; `target_bytes`, which takes a quality whose file fits while that of the next does not; `lossless`.
+    From quality 96 on, where pictures pass for the original, photographs are coded in AVIF if Pillow has it.
     `effort` 0 uses the networks only. 1 tries the lossless coder on flat tiles, and AVIF on drawings if Pillow has it.
     2 tries the lossless coder on all tiles.
     `preview` embeds a small JPEG: True where the picture is large enough to afford one, False never, or
@@ -177,7 +178,14 @@ def _encode_at(
     quality: int | None,
 ) -> bytes:
     tiles = codec.encode_tiles(
-        planes.colour, planes.grid, weights, level, settings.effort, settings.engine, settings.profile
+        planes.colour,
+        planes.grid,
+        weights,
+        level,
+        settings.effort,
+        settings.engine,
+        settings.profile,
+        quality,
     )
     return _file(planes, tiles, alpha, settings, level, quality, weights.id)
 

@@ -202,3 +202,25 @@ def test_error_at_edges_counts_lines_and_not_flat_parts() -> None:
 def test_quality_of_drawings_rises_with_that_of_photographs(quality: int) -> None:
     assert 0 < avif.quality_for(quality) <= 100
     assert avif.quality_for(quality) < avif.quality_for(quality + 10) or quality == 100
+
+
+@needs_avif
+def test_the_highest_qualities_are_beyond_what_networks_give(photo: NDArray[np.uint8]) -> None:
+    sizes, errors, coders = [], [], []
+    for quality in (95, 96, 100):
+        coded = encode(photo[:200, :300], quality=quality, preview=False)
+        with PicoFile(coded) as file:
+            errors.append(float(np.square(file.decode().astype(float) - photo[:200, :300]).mean()))
+            coders.append(file.container.read_tile(0).coder)
+        sizes.append(len(coded))
+    assert coders == [Coder.LEARNED, Coder.AVIF, Coder.AVIF]
+    assert sizes[1] < sizes[2]
+    assert errors[0] > 1.5 * errors[1] > 1.5 * errors[2]
+
+
+def test_without_avif_the_highest_quality_is_the_networks(
+    photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(avif, "is_available", lambda: False)
+    with PicoFile(encode(photo[:64, :64], quality=100)) as file:
+        assert file.container.read_tile(0).coder is Coder.LEARNED
