@@ -1,0 +1,143 @@
+"""How well the look notices content that is gone: `python -m pico_bench.look --photographs DIR ...`.
+
+Draws lines, wires, roads, dots and words into crops of photographs, into maps and into pages of print, and has the
+codec code both with and without them: the share of marks whose place is noticed, by kind and quality. Whole
+photographs against their own reconstructions give the share that is refused though nothing is wrong.
+Half of the pictures, by a hash of their names, is for choosing the limits (`--fit`), the other half is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pico_bench.look_cases import Coder, Measured, drawn_scenes, measure_honest, measure_scene, scenes_of
+from pico_bench.originals import SUFFIXES, read_rgb
+from pico_bench.tables import Table, as_text
+from pico_core.errors import InvalidImageError
+from pico_look.comparison import LARGEST_BLOCK_ERROR, LEAST_SCORE
+from pico_look.content import SEVERAL_LIMIT, STRONG_LIMIT
+from pico_metrics.pictures import Pixels
+
+_LEAST_SIDE = 256  # of whole photographs
+_LOW = (0, 10, 20)  # qualities whose reconstructions should not pass
+_DRAWN = ("maps", "pages")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(prog="python -m pico_bench.look", description=__doc__)
+    parser.add_argument("--photographs", type=Path, action="append", default=[], metavar="FOLDER")
+    parser.add_argument(
+        "--lettered", type=Path, action="append", default=[], metavar="FOLDER", help="pages, signs"
+    )
+    parser.add_argument("--whole", type=Path, action="append", default=[], metavar="FOLDER", help="no marks")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth picture of --whole (1)")
+    parser.add_argument("--drawn", type=int, default=40, metavar="N", help="maps, and pages, to draw (40)")
+    parser.add_argument("--quality", type=int, nargs="+", default=[40, 60, 75, 90], metavar="Q")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep reconstructions here for the next time"
+    )
+    parser.add_argument("--fit", action="store_true", help="print limits chosen on the other half")
+    arguments = parser.parse_args(argv)
+    if arguments.keep is not None:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+    found = list(_measured(arguments, Coder(arguments.keep)))
+    if arguments.fit:
+        print(as_text(limits([one for one in found if one.for_choosing], arguments.photographs)), end="\n\n")
+    reported = [one for one in found if not one.for_choosing]
+    print(as_text(noticed(reported, arguments.quality)), end="\n\n")
+    print(as_text(refused(reported, sorted({*_LOW, *arguments.quality}))))
+    return 0
+
+
+def _measured(arguments: argparse.Namespace, code: Coder) -> Iterator[Measured]:
+    for ground, name, drawn in drawn_scenes(arguments.drawn):
+        yield from measure_scene(ground, name, drawn, arguments.quality, code, 0)
+    for folder in (*arguments.photographs, *arguments.lettered):
+        for name, pixels in _pictures(folder, 1):
+            for _, marked in scenes_of(name, pixels):
+                yield from measure_scene(folder.name, name, marked, arguments.quality, code, 1)
+            print(f"{folder.name} {name}", file=sys.stderr)
+    qualities = sorted({*_LOW, *arguments.quality})
+    for folder in (*arguments.photographs, *arguments.lettered, *arguments.whole):
+        for name, pixels in _pictures(folder, arguments.every if folder in arguments.whole else 1):
+            if min(pixels.shape[:2]) >= _LEAST_SIDE:
+                yield from measure_honest(folder.name, name, pixels, qualities, code)
+            print(f"{folder.name} {name}, whole", file=sys.stderr)
+
+
+def _pictures(folder: Path, every: int) -> Iterator[tuple[str, Pixels]]:
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[::every]:
+        try:
+            yield path.name, read_rgb(path)
+        except InvalidImageError as error:
+            print(error, file=sys.stderr)
+
+
+def limits(found: Sequence[Measured], photographs: Sequence[Path]) -> Table:
+    """What few of the honest photographs at quality 60 exceed, by how few."""
+    names = {folder.name for folder in photographs}
+    honest = [one for one in found if one.case == "honest" and one.quality == 60 and one.ground not in _DRAWN]
+    rows = [["honest photographs", "strong", "several", "score"]]
+    for share in (0.98, 0.99, 0.995, 0.998, 1.0):
+        values = (
+            np.quantile([one.strong for one in honest], share),
+            np.quantile([one.several for one in honest], share),
+            np.quantile([one.score for one in honest], 1 - share),
+        )
+        rows.append([f"{100 * share:.1f} % of {len(honest)} within", *(f"{value:.3f}" for value in values)])
+    del names
+    return rows
+
+
+def noticed(found: Sequence[Measured], qualities: Sequence[int]) -> Table:
+    """The share of marks that are noticed, by kind, and by ground."""
+    rows = [["what", "marks", *(f"quality {quality}" for quality in qualities)]]
+    damaged = [one for one in found if one.case != "honest"]
+    for drawn in (False, True):
+        for case, kind in dict.fromkeys((one.case, one.kind) for one in damaged):
+            chosen = [
+                one
+                for one in damaged
+                if (one.case, one.kind) == (case, kind) and (one.ground in _DRAWN) is drawn
+            ]
+            by_quality = [
+                [_notices(one) for one in chosen if one.quality == quality] for quality in qualities
+            ]
+            ground = "maps and pages" if drawn else "photographs"
+            count = len(by_quality[0])
+            rows.append([f"{ground}: {kind} {case}", str(count), *(_percent(found) for found in by_quality)])
+    return rows
+
+
+def refused(found: Sequence[Measured], qualities: Sequence[int]) -> Table:
+    """The share of honest whole pictures that are refused, for content and on the whole."""
+    rows = [["honest pictures", "count", *(f"quality {quality}" for quality in qualities)]]
+    honest = [one for one in found if one.case == "honest"]
+    for ground in dict.fromkeys(one.ground for one in honest):
+        chosen = [[one for one in honest if one.ground == ground and one.quality == q] for q in qualities]
+        for why, test in (("content", _notices), ("general", _differs)):
+            shares = (_percent([test(one) for one in ones]) for ones in chosen)
+            rows.append([f"{ground}, {why}", str(len(chosen[0])), *shares])
+    return rows
+
+
+def _notices(one: Measured) -> bool:
+    return bool(one.strong > STRONG_LIMIT or one.several > SEVERAL_LIMIT)
+
+
+def _differs(one: Measured) -> bool:
+    return one.score < LEAST_SCORE or one.block_error > LARGEST_BLOCK_ERROR
+
+
+def _percent(values: Sequence[bool]) -> str:
+    return f"{100 * np.mean(values):.1f} %" if values else "-"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
