@@ -80,7 +80,7 @@ def test_letter_that_became_another_is_found() -> None:
 
 def test_line_is_seen_on_a_flat_ground_and_not_in_texture() -> None:
     flat, texture = (
-        worst_content(look(with_line(ground(grain), 26), ground(grain)))[1] for grain in (2.0, 28.0)
+        worst_content(look(with_line(ground(grain), 16), ground(grain)))[1] for grain in (2.0, 28.0)
     )
     assert flat > 1 > texture
 

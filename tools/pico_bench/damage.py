@@ -3,7 +3,7 @@
 Marks (lines, wires, roads, dots, words) are drawn into a picture. The picture with them is the original, and a .pico
 file of the picture without them is the damage: nothing that fills the hole could be more natural than what the codec
 makes of the place itself. The other way round the marks are new. Of a word there is a second spelling.
-Every mark can be seen: its contrast is at least 22 levels of luma and three times the fine texture around it.
+Every mark can be seen: its contrast is at least 16 levels of luma and three times the fine texture around it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KINDS = ("line", "wire", "road", "dots", "letters", "word")
 _PLACES = 3  # a row
 _MARGIN = 12
 _FINE = 4  # drawn so many times larger
-_LEAST_CONTRAST = 22.0
+_LEAST_CONTRAST = 16.0
 _LEAST_LETTERS = 60.0  # contrast at which small print can be read
 _OVER_TEXTURE = 3.0
 _BUSY = 25.0  # standard deviation of fine texture in which no mark would be noticed

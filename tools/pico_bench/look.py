@@ -25,6 +25,7 @@ from pico_metrics.pictures import Pixels
 
 _LEAST_SIDE = 256  # of whole photographs
 _LOW = (0, 10, 20)  # qualities whose reconstructions should not pass
+_CHOSEN_AT = 60  # quality
 _DRAWN = ("maps", "pages")
 
 
@@ -48,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.keep.mkdir(parents=True, exist_ok=True)
     found = list(_measured(arguments, Coder(arguments.keep)))
     if arguments.fit:
-        print(as_text(limits([one for one in found if one.for_choosing], arguments.photographs)), end="\n\n")
+        names = {folder.name for folder in (*arguments.photographs, *arguments.whole)}
+        choosing = [one for one in found if one.for_choosing and one.ground in names]
+        print(as_text(limits(choosing)), end="\n\n")
     reported = [one for one in found if not one.for_choosing]
     print(as_text(noticed(reported, arguments.quality)), end="\n\n")
     print(as_text(refused(reported, sorted({*_LOW, *arguments.quality}))))
@@ -63,8 +66,10 @@ def _measured(arguments: argparse.Namespace, code: Coder) -> Iterator[Measured]:
             for _, marked in scenes_of(name, pixels):
                 yield from measure_scene(folder.name, name, marked, arguments.quality, code, 1)
             print(f"{folder.name} {name}", file=sys.stderr)
-    qualities = sorted({*_LOW, *arguments.quality})
     for folder in (*arguments.photographs, *arguments.lettered, *arguments.whole):
+        qualities = (
+            sorted({*_LOW, *arguments.quality}) if folder in arguments.photographs else arguments.quality
+        )
         for name, pixels in _pictures(folder, arguments.every if folder in arguments.whole else 1):
             if min(pixels.shape[:2]) >= _LEAST_SIDE:
                 yield from measure_honest(folder.name, name, pixels, qualities, code)
@@ -79,19 +84,18 @@ def _pictures(folder: Path, every: int) -> Iterator[tuple[str, Pixels]]:
             print(error, file=sys.stderr)
 
 
-def limits(found: Sequence[Measured], photographs: Sequence[Path]) -> Table:
+def limits(found: Sequence[Measured]) -> Table:
     """What few of the honest photographs at quality 60 exceed, by how few."""
-    names = {folder.name for folder in photographs}
-    honest = [one for one in found if one.case == "honest" and one.quality == 60 and one.ground not in _DRAWN]
-    rows = [["honest photographs", "strong", "several", "score"]]
-    for share in (0.98, 0.99, 0.995, 0.998, 1.0):
+    honest = [one for one in found if one.case == "honest" and one.quality == _CHOSEN_AT]
+    rows = [["honest photographs", "strong", "several", "score", "block error"]]
+    for share in (0.95, 0.98, 0.99, 0.995, 1.0):
         values = (
             np.quantile([one.strong for one in honest], share),
             np.quantile([one.several for one in honest], share),
             np.quantile([one.score for one in honest], 1 - share),
+            np.quantile([one.block_error for one in honest], share),
         )
         rows.append([f"{100 * share:.1f} % of {len(honest)} within", *(f"{value:.3f}" for value in values)])
-    del names
     return rows
 
 

@@ -18,9 +18,9 @@ _REACH = 2  # cells around a cell that mask it
 # Of a difference counts its ratio to a floor, which nobody sees, plus a share of what is around it in both pictures.
 _STRONG_FLOOR, _STRONG_SHARE = np.float32(8), np.float32(0.35)
 _SEVERAL_FLOOR, _SEVERAL_SHARE = np.float32(3), np.float32(1.0)
-_SEVERAL = 2  # cells of a window
+_SEVERAL = 3  # cells of a window
 # Chosen on damaged and honest pictures: python -m pico_bench.look --fit.
-STRONG_LIMIT, SEVERAL_LIMIT = np.float32(1.85), np.float32(1.27)
+STRONG_LIMIT, SEVERAL_LIMIT = np.float32(1.8), np.float32(1.1)
 
 
 class Measures(NamedTuple):
