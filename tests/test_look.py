@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from pico_core import decode, encode
 from pico_core.errors import InvalidImageError
-from pico_look import WORDS, Kind, Look, in_words, look, word_of
+from pico_look import WORDS, Kind, Look, in_words, limit_at, look, word_of
 
 SIZE = (320, 256)
 Pixels = NDArray[np.uint8]
@@ -159,8 +159,13 @@ def test_torch_is_not_needed() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_words_fall_with_the_score_and_say_changed_where_content_is_gone() -> None:
+def test_words_fall_with_the_score_and_with_what_is_gone() -> None:
     words = [word_of(score, 0.5) for score in (95.0, 70.0, 50.0, 10.0, -40.0)]
     assert words == [*WORDS, WORDS[-1]]
-    assert word_of(95.0, 1.2) is WORDS[-1]
+    assert [word_of(95.0, strength) for strength in (0.0, 0.9, 1.2, 3.0)] == list(WORDS)
     assert in_words(63.6, 0.4) == "hardly visible (64 of 100)"
+
+
+def test_limit_is_the_same_from_quality_60_on_and_wider_below() -> None:
+    assert limit_at(100) == limit_at(60) == 1
+    assert 1 < limit_at(40) < limit_at(0) < 2.5

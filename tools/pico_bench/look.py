@@ -3,14 +3,15 @@
 Draws lines, wires, roads, dots and words into crops of photographs, into maps and into pages of print, and has the
 codec code both with and without them: the share of marks whose place is noticed, by kind and quality. Whole
 photographs against their own reconstructions give the share that is refused though nothing is wrong.
-Half of the pictures, by a hash of their names, is for choosing the limits (`--fit`), the other half is reported.
+Each quality has its own limit (`pico_look.limit_at`). Half of the pictures, by a hash of their names, is for choosing
+the limits (`--fit`), the other half is reported.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pico_bench.look_cases import Coder, Measured, drawn_scenes, measure_honest,
 from pico_bench.originals import SUFFIXES, read_rgb
 from pico_bench.tables import Table, as_text
 from pico_core.errors import InvalidImageError
-from pico_look.comparison import LARGEST_BLOCK_ERROR, LEAST_SCORE
+from pico_look.comparison import LARGEST_BLOCK_ERROR, general_strength, limit_at
 from pico_look.content import SEVERAL_LIMIT, STRONG_LIMIT
 from pico_metrics.pictures import Pixels
 
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(as_text(limits(choosing)), end="\n\n")
     reported = [one for one in found if not one.for_choosing]
     print(as_text(noticed(reported, arguments.quality)), end="\n\n")
-    print(as_text(refused(reported, sorted({*_LOW, *arguments.quality}))))
+    print(as_text(refused(reported)))
     return 0
 
 
@@ -103,44 +104,47 @@ def noticed(found: Sequence[Measured], qualities: Sequence[int]) -> Table:
     """The share of marks that are noticed, by kind, and by ground."""
     rows = [["what", "marks", *(f"quality {quality}" for quality in qualities)]]
     damaged = [one for one in found if one.case != "honest"]
-    for drawn in (False, True):
+    for ground, drawn in (("photographs", False), ("maps and pages", True)):
         for case, kind in dict.fromkeys((one.case, one.kind) for one in damaged):
             chosen = [
-                one
-                for one in damaged
-                if (one.case, one.kind) == (case, kind) and (one.ground in _DRAWN) is drawn
+                one for one in damaged if (one.case, one.kind, one.ground in _DRAWN) == (case, kind, drawn)
             ]
-            by_quality = [
-                [_notices(one) for one in chosen if one.quality == quality] for quality in qualities
-            ]
-            ground = "maps and pages" if drawn else "photographs"
-            count = len(by_quality[0])
-            rows.append([f"{ground}: {kind} {case}", str(count), *(_percent(found) for found in by_quality)])
+            rows.append(_shares(f"{ground}: {kind} {case}", chosen, qualities, _notices))
     return rows
 
 
-def refused(found: Sequence[Measured], qualities: Sequence[int]) -> Table:
+def refused(found: Sequence[Measured]) -> Table:
     """The share of honest whole pictures that are refused, for content and on the whole."""
-    rows = [["honest pictures", "count", *(f"quality {quality}" for quality in qualities)]]
     honest = [one for one in found if one.case == "honest"]
-    for ground in dict.fromkeys(one.ground for one in honest):
-        chosen = [[one for one in honest if one.ground == ground and one.quality == q] for q in qualities]
-        for why, test in (("content", _notices), ("general", _differs)):
-            shares = (_percent([test(one) for one in ones]) for ones in chosen)
-            rows.append([f"{ground}, {why}", str(len(chosen[0])), *shares])
+    qualities = sorted({one.quality for one in honest})
+    rows = [["honest pictures", "count", *(f"quality {quality}" for quality in qualities)]]
+    for ground in (*dict.fromkeys(one.ground for one in honest), "all"):
+        chosen = [one for one in honest if ground in (one.ground, "all")]
+        for why, test in (("content", _notices), ("general", _differs), ("either", _refuses)):
+            rows.append(_shares(f"{ground}, {why}", chosen, qualities, test))
     return rows
+
+
+def _shares(
+    name: str, chosen: Sequence[Measured], qualities: Sequence[int], test: Callable[[Measured], bool]
+) -> list[str]:
+    """A row: how many there are at one quality, and the share that passes the test at each."""
+    by_quality = [[test(one) for one in chosen if one.quality == quality] for quality in qualities]
+    shares = (f"{100 * np.mean(passed):.1f} %" if passed else "-" for passed in by_quality)
+    return [name, str(max(map(len, by_quality), default=0)), *shares]
 
 
 def _notices(one: Measured) -> bool:
-    return bool(one.strong > STRONG_LIMIT or one.several > SEVERAL_LIMIT)
+    limit = limit_at(one.quality)
+    return one.strong > float(STRONG_LIMIT) * limit or one.several > float(SEVERAL_LIMIT) * limit
 
 
 def _differs(one: Measured) -> bool:
-    return one.score < LEAST_SCORE or one.block_error > LARGEST_BLOCK_ERROR
+    return max(general_strength(one.score), one.block_error / LARGEST_BLOCK_ERROR) > limit_at(one.quality)
 
 
-def _percent(values: Sequence[bool]) -> str:
-    return f"{100 * np.mean(values):.1f} %" if values else "-"
+def _refuses(one: Measured) -> bool:
+    return _notices(one) or _differs(one)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What `--quality` costs and how it looks, by purpose: `python -m pico_bench.purposes DIR ...`.
 
 Encodes the pictures of the folders at a few qualities, and prints the size beside JPEG's, the score of the worst crop,
-and how many pictures get which word (`pico_look.words`).
+how many pictures get which word (`pico_look.words`), and the processor time of the look as a share of the encoding's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,10 +37,17 @@ class _Results:
     of_jpeg: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     words: Counter[str] = field(default_factory=Counter)
+    encoding: float = 0.0  # seconds of all cores
+    looking: float = 0.0
 
     def add(self, pixels: Pixels, jpeg: int) -> None:
+        start = time.process_time()
         coded = encode(pixels, quality=self.quality, preview=False)
-        found = look(pixels, decode(coded))
+        self.encoding += time.process_time() - start
+        decoded = decode(coded)
+        start = time.process_time()
+        found = look(pixels, decoded)
+        self.looking += time.process_time() - start
         self.bits_per_pixel.append(8 * len(coded) / (pixels.shape[0] * pixels.shape[1]))
         self.of_jpeg.append(len(coded) / jpeg)
         self.scores.append(found.score)
@@ -72,7 +80,16 @@ def _jpeg_bytes(pixels: Pixels) -> int:
 def _table(found: Sequence[_Results]) -> Table:
     names = [word.text for word in WORDS]
     rows = [
-        ["quality", "bits per pixel", "12 megapixels", "of the JPEG", "score: median", "lowest", *names],
+        [
+            "quality",
+            "bits per pixel",
+            "12 megapixels",
+            "of the JPEG",
+            "score: median",
+            "lowest",
+            *names,
+            "look",
+        ],
     ]
     for results in found:
         rate, count = float(np.mean(results.bits_per_pixel)), len(results.scores)
@@ -85,6 +102,7 @@ def _table(found: Sequence[_Results]) -> Table:
                 f"{float(np.median(results.scores)):.0f}",
                 f"{min(results.scores):.0f}",
                 *(f"{100 * results.words[name] / count:.0f} %" for name in names),
+                f"{100 * results.looking / results.encoding:.0f} %",
             ]
         )
     return rows

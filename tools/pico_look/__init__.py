@@ -5,8 +5,8 @@ Needs numpy only. `look` is all that others call; see docs/decisions/0012-a-look
 
 from __future__ import annotations
 
-from .comparison import Look, Place, look
+from .comparison import Look, Place, limit_at, look
 from .kinds import Kind
 from .words import WORDS, Word, in_words, word_of
 
-__all__ = ["WORDS", "Kind", "Look", "Place", "Word", "in_words", "look", "word_of"]
+__all__ = ["WORDS", "Kind", "Look", "Place", "Word", "in_words", "limit_at", "look", "word_of"]

@@ -26,13 +26,15 @@ WORDS = (
     Word("visible", 40.0, "side by side anyone finds softer detail; alone the picture looks right"),
     Word("changed", float("-inf"), "detail is missing or other, and is noticed"),
 )
+# The strength up to which each word holds: beyond the limit it is visible, and further on a change.
+_MOST_STRENGTH = (0.8, 1.0, 1.3, float("inf"))
 
 
 def word_of(score: float, strength: float) -> Word:
     """The word for the score of the worst crop, and for how strongly content is gone or new (1.0 is the limit)."""
-    if strength > 1.0:
-        return WORDS[-1]
-    return next(word for word in WORDS if score >= word.least_score)
+    by_score = next(place for place, word in enumerate(WORDS) if score >= word.least_score)
+    by_content = next(place for place, most in enumerate(_MOST_STRENGTH) if strength <= most)
+    return WORDS[max(by_score, by_content)]
 
 
 def in_words(score: float, strength: float) -> str:
