@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -123,6 +124,11 @@ def test_every_size_and_kind_can_be_looked_at(height: int, width: int, channels:
         assert 0 <= box.left < box.right <= width
         assert 0 <= box.top < box.bottom <= height
     assert look(one, one.copy()) == Look((), 100.0, found.crop, 0.0)
+
+
+def test_look_goes_to_another_process_and_back() -> None:
+    found = look(with_dots(ground()), ground(seed=1))
+    assert Look.of_json(json.loads(json.dumps(found.as_json()))) == found
 
 
 def test_alpha_does_not_count() -> None:

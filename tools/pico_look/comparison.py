@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +64,16 @@ class Look:
 
     def __str__(self) -> str:
         return in_words(self.score, self.strength)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON holds it, for another process."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, value: Mapping[str, Any]) -> Look:
+        """What `as_json` gave."""
+        places = tuple(Place(Box(*one["box"]), Kind(one["kind"]), one["strength"]) for one in value["places"])
+        return cls(places, value["score"], Box(*value["crop"]), value["block_error"])
 
 
 def limit_at(quality: int) -> float:
