@@ -16,12 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-from pico_bench.look_cases import Coder, Measured, drawn_scenes, measure_honest, measure_scene, scenes_of
+from pico_bench.look_cases import (
+    Coder,
+    Measured,
+    drawn_scenes,
+    measure_honest,
+    measure_scene,
+    measure_smeared,
+    scenes_of,
+)
 from pico_bench.originals import SUFFIXES, read_rgb
 from pico_bench.tables import Table, as_text
 from pico_core.errors import InvalidImageError
 from pico_look.comparison import LARGEST_BLOCK_ERROR, general_strength, limit_at
-from pico_look.content import SEVERAL_LIMIT, STRONG_LIMIT
+from pico_look.content import SEVERAL_LIMIT, SMEARED_LIMIT, STRONG_LIMIT
 from pico_metrics.pictures import Pixels
 
 _LEAST_SIDE = 256  # of whole photographs
@@ -74,6 +82,8 @@ def _measured(arguments: argparse.Namespace, code: Coder) -> Iterator[Measured]:
         for name, pixels in _pictures(folder, arguments.every if folder in arguments.whole else 1):
             if min(pixels.shape[:2]) >= _LEAST_SIDE:
                 yield from measure_honest(folder.name, name, pixels, qualities, code)
+                if folder in arguments.photographs:
+                    yield from measure_smeared(folder.name, name, pixels, code)
             print(f"{folder.name} {name}, whole", file=sys.stderr)
 
 
@@ -88,11 +98,12 @@ def _pictures(folder: Path, every: int) -> Iterator[tuple[str, Pixels]]:
 def limits(found: Sequence[Measured]) -> Table:
     """What few of the honest photographs at quality 60 exceed, by how few."""
     honest = [one for one in found if one.case == "honest" and one.quality == _CHOSEN_AT]
-    rows = [["honest photographs", "strong", "several", "score", "block error"]]
+    rows = [["honest photographs", "strong", "several", "smeared", "score", "block error"]]
     for share in (0.95, 0.98, 0.99, 0.995, 1.0):
         values = (
             np.quantile([one.strong for one in honest], share),
             np.quantile([one.several for one in honest], share),
+            np.quantile([one.smeared for one in honest], share),
             np.quantile([one.score for one in honest], 1 - share),
             np.quantile([one.block_error for one in honest], share),
         )
@@ -109,7 +120,8 @@ def noticed(found: Sequence[Measured], qualities: Sequence[int]) -> Table:
             chosen = [
                 one for one in damaged if (one.case, one.kind, one.ground in _DRAWN) == (case, kind, drawn)
             ]
-            rows.append(_shares(f"{ground}: {kind} {case}", chosen, qualities, _notices))
+            if chosen:
+                rows.append(_shares(f"{ground}: {kind} {case}", chosen, qualities, _notices))
     return rows
 
 
@@ -122,7 +134,7 @@ def refused(found: Sequence[Measured]) -> Table:
         chosen = [one for one in honest if ground in (one.ground, "all")]
         for why, test in (("content", _notices), ("general", _differs), ("either", _refuses)):
             rows.append(_shares(f"{ground}, {why}", chosen, qualities, test))
-    return rows
+    return [*rows, _shares("all, by the limit of quality 60", honest, qualities, _refuses_for_60)]
 
 
 def _shares(
@@ -134,17 +146,33 @@ def _shares(
     return [name, str(max(map(len, by_quality), default=0)), *shares]
 
 
+def _content(one: Measured) -> float:
+    """The strength of what is gone or new."""
+    return max(
+        one.strong / float(STRONG_LIMIT),
+        one.several / float(SEVERAL_LIMIT),
+        one.smeared / float(SMEARED_LIMIT),
+    )
+
+
+def _general(one: Measured) -> float:
+    return max(general_strength(one.score), one.block_error / LARGEST_BLOCK_ERROR)
+
+
 def _notices(one: Measured) -> bool:
-    limit = limit_at(one.quality)
-    return one.strong > float(STRONG_LIMIT) * limit or one.several > float(SEVERAL_LIMIT) * limit
+    return _content(one) > limit_at(one.quality)
 
 
 def _differs(one: Measured) -> bool:
-    return max(general_strength(one.score), one.block_error / LARGEST_BLOCK_ERROR) > limit_at(one.quality)
+    return _general(one) > limit_at(one.quality)
 
 
 def _refuses(one: Measured) -> bool:
     return _notices(one) or _differs(one)
+
+
+def _refuses_for_60(one: Measured) -> bool:
+    return max(_content(one), _general(one)) > limit_at(_CHOSEN_AT)
 
 
 if __name__ == "__main__":

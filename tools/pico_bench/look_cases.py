@@ -5,34 +5,40 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pico_bench.damage import SIDE, Mark, Scene, map_scene, page_scene, scene
+from pico_bench.damage import SIDE, Scene, map_scene, page_scene, scene
 from pico_core import decode, encode, registry
+from pico_core.tiling import Box
 from pico_look.comparison import WINDOW_SIDE
-from pico_look.content import Measures, measures
+from pico_look.content import measures, smeared
 from pico_look.general import badness, worst_score
 from pico_look.planes import block_error, half_luma
-from pico_look.structures import answers
+from pico_look.structures import Answers, answers
+from pico_metrics.faces import find_faces
 from pico_metrics.pictures import Pixels
 
+_SMEARED = 128  # pixels a side of a place from a lower quality
+_LEAST_DEVIATION = 15.0  # levels, of such a place
+_MOST_FOR_FACES = 1_500_000  # pixels
 _MEGAPIXELS_PER_SCENE, _MOST_SCENES = 2.0, 4
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One pair: an honest reconstruction (`kind` is empty), or a mark that is gone, new or spelled another way."""
+    """One pair: an honest reconstruction (`kind` is empty), or a place that differs."""
 
     ground: str  # the folder, or what was drawn
     name: str
     quality: int
-    case: str  # honest, removed, inserted or respelled
+    case: str  # honest, removed, inserted, respelled, or from a lower quality
     kind: str
     strong: float
     several: float
+    smeared: float
     score: float = 100.0
     block_error: float = 0.0
 
@@ -85,6 +91,7 @@ def measure_honest(
             "",
             float(max(lost.strong.max(), new.strong.max())),
             float(max(lost.several.max(), new.several.max())),
+            float(smeared(found).max()),
             score,
             block_error(pixels, decoded)[0],
         )
@@ -117,21 +124,50 @@ def measure_scene(
             for pixels in (found.plain, found.marked, found.respelled)
         )
         cases = {
-            "removed": measures(answers(marked, after_plain)),
-            "inserted": measures(answers(plain, after_marked)),
-            "respelled": measures(answers(marked, after_other)),
+            "removed": answers(marked, after_plain),
+            "inserted": answers(plain, after_marked),
+            "respelled": answers(marked, after_other),
         }
         for mark in found.marks:
             names = ("respelled",) if mark.kind == "letters" else ("removed", "inserted")
             for case in names:
-                yield _of_mark(ground, name, quality, case, mark, cases[case])
+                yield _within(
+                    mark.box, cases[case], Measured(ground, name, quality, case, mark.kind, 0, 0, 0)
+                )
 
 
-def _of_mark(
-    ground: str, name: str, quality: int, case: str, mark: Mark, found: tuple[Measures, Measures]
-) -> Measured:
-    rows = slice(mark.box.top // WINDOW_SIDE, (mark.box.bottom - 1) // WINDOW_SIDE + 1)
-    columns = slice(mark.box.left // WINDOW_SIDE, (mark.box.right - 1) // WINDOW_SIDE + 1)
-    strong = max(float(measure.strong[rows, columns].max()) for measure in found)
-    several = max(float(measure.several[rows, columns].max()) for measure in found)
-    return Measured(ground, name, quality, case, mark.kind, strong, several)
+def measure_smeared(ground: str, name: str, pixels: Pixels, code: Coder) -> Iterator[Measured]:
+    """Faces, and a place that is not flat, as much lower qualities give them."""
+    boxes = [("face", box) for box in _faces(pixels)]
+    random = np.random.default_rng(zlib.crc32(name.encode()))
+    left, top = (int(random.integers(0, max(1, side - _SMEARED))) for side in pixels.shape[1::-1])
+    place = Box(left, top, min(left + _SMEARED, pixels.shape[1]), min(top + _SMEARED, pixels.shape[0]))
+    if pixels[place.top : place.bottom, place.left : place.right].std() > _LEAST_DEVIATION:
+        boxes.append(("place", place))
+    before = half_luma(pixels)
+    for quality in (10, 20):
+        found = answers(before, half_luma(code(pixels, quality, 1)))
+        for kind, box in boxes:
+            yield _within(box, found, Measured(ground, name, 60, f"from quality {quality}", kind, 0, 0, 0))
+
+
+def _faces(pixels: Pixels) -> Iterator[Box]:
+    height, width = pixels.shape[:2]
+    for face in find_faces(pixels) if height * width < _MOST_FOR_FACES else ():
+        left, top = max(0, int(face.left)), max(0, int(face.top))
+        yield Box(
+            left, top, min(width, max(left + 1, int(face.right))), min(height, max(top + 1, int(face.bottom)))
+        )
+
+
+def _within(box: Box, found: Answers, about: Measured) -> Measured:
+    """What is measured in the windows that a box touches."""
+    rows = slice(box.top // WINDOW_SIDE, (box.bottom - 1) // WINDOW_SIDE + 1)
+    columns = slice(box.left // WINDOW_SIDE, (box.right - 1) // WINDOW_SIDE + 1)
+    both = measures(found)
+    return replace(
+        about,
+        strong=max(float(measure.strong[rows, columns].max()) for measure in both),
+        several=max(float(measure.several[rows, columns].max()) for measure in both),
+        smeared=float(smeared(found)[rows, columns].max()),
+    )

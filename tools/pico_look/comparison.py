@@ -16,7 +16,7 @@ from .content import WINDOW, strengths
 from .general import badness, worst_score
 from .kinds import Kind, kind_of
 from .planes import block_error, half_luma
-from .structures import CELL, Map, answers
+from .structures import CELL, Answers, Map, answers
 from .words import in_words
 
 LEAST_SCORE = 40.0  # SSIMULACRA2 of the worst crop that still passes
@@ -95,12 +95,7 @@ def look(original: Pixels, decoded: Pixels) -> Look:
         return Look((), 100.0, whole, 0.0)
     a, b = half_luma(original), half_luma(decoded)
     found = answers(a, b)
-    lost, new = strengths(found)
-    boxes = _worst_windows(np.maximum(lost, new), original.shape[:2])
-    places = [
-        Place(box, kind_of(found.lost, found.new, *_cells(at)), float(max(lost[at], new[at])))
-        for at, box in boxes
-    ]
+    places = _places(found, original.shape[:2])
     score, crop = worst_score(original, decoded, badness(a, b, found))
     error, block = block_error(original, decoded)
     places.append(Place(crop, Kind.GENERAL, general_strength(score)))
@@ -127,6 +122,17 @@ def _check(original: Pixels, decoded: Pixels) -> None:
 def _equal(one: Pixels, other: Pixels) -> bool:
     """Whether the pictures are the same, at the cost of a few rows where they are not."""
     return np.array_equal(one[::64], other[::64]) and np.array_equal(one, other)
+
+
+def _places(found: Answers, size: tuple[int, int]) -> list[Place]:
+    """The windows of (height, width) pixels whose content differs most."""
+    lost, new, smeared = strengths(found)
+    places = []
+    for at, box in _worst_windows(np.maximum(np.maximum(lost, new), smeared), size):
+        content = max(lost[at], new[at])
+        kind = kind_of(found.lost, found.new, *_cells(at)) if content >= smeared[at] else Kind.SMEARED
+        places.append(Place(box, kind, float(max(content, smeared[at]))))
+    return places
 
 
 def _cells(window: tuple[int, int]) -> tuple[slice, slice]:

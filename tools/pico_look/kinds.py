@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     LOST_MARKS = "lost marks"
     NEW_MARKS = "new marks"
     CHANGED = "changed letters or marks"
+    SMEARED = "smeared detail"
     COLOUR = "another colour or brightness"
     GENERAL = "general"
 
