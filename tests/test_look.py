@@ -98,6 +98,20 @@ def test_photograph_passes_at_quality_60_and_not_at_0(photo: Pixels) -> None:
     assert good.score > bad.score
 
 
+def test_smeared_place_in_a_good_photograph_is_found(photo: Pixels) -> None:
+    """Far too little of the picture to move a mean over it."""
+    smeared = decode(encode(photo, quality=60, effort=0)).copy()
+    assert look(photo, smeared).accepted()
+    place = slice(200, 264), slice(300, 364)
+    blurred = Image.fromarray(photo).filter(ImageFilter.GaussianBlur(3))
+    smeared[place] = np.asarray(blurred)[place]
+    found = look(photo, smeared)
+    assert not found.accepted()
+    box = found.places[0].box
+    assert max(box.left, 300) < min(box.right, 364)
+    assert max(box.top, 200) < min(box.bottom, 264)
+
+
 def test_block_of_another_colour_is_found(photo: Pixels) -> None:
     wrong = photo.copy()
     wrong[64:96, 32:64] = np.roll(wrong[64:96, 32:64], 1, 2) // 2
