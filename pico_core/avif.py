@@ -24,7 +24,7 @@ _SPEED_IN_DOUBT, _SLACK = 9, 1.15
 _QUALITIES = ((0, 22), (30, 40), (60, 56), (80, 70), (100, 90))
 # Photographs are coded in AVIF from this quality of .pico on, with these qualities of AVIF: the networks end at a
 # SSIMULACRA2 of about 80, and AVIF needs no more bytes for 87 (`python -m pico_bench.highest`).
-FIRST_FOR_PHOTOGRAPHS, _LEAST, _MOST = 96, 82, 90
+FIRST_FOR_PHOTOGRAPHS, _LEAST, _MOST = 96, 84, 92
 HEADER_BYTES = 320  # about, of an AVIF file without metadata
 _GROWTH = 0.047  # of the logarithm of bytes with every step of quality, on drawings
 _TRIES = 3
