@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 from library_samples import drawing
 
-from pico_library.cluster import storage
+from pico_library.store import objects as storage
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Fault = Callable[[App, dict[str, Any], Callable[..., Any]], Iterable[bytes]]

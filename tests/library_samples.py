@@ -16,11 +16,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pico_core import PicoFile, decode
-from pico_library import places
+from pico_library.check.verifier import Verifier
 from pico_library.cli import main
-from pico_library.journal import Journal
-from pico_library.records import Original, Outcome, Record
-from pico_library.verifier import Verifier
+from pico_library.model.records import Original, Outcome, Record
+from pico_library.store import places
+from pico_library.store.journal import Journal
 
 EXIF_DATE = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x012\0\x02\0\0\0\x14\0\0\0\x1a\0\0\0\x002021:06:05 04:03:02\0"
 ENDINGS = {"archive": Original.ARCHIVED, "replace": Original.TRASHED, "delete": Original.DELETED}
@@ -64,7 +64,7 @@ def one_verifier() -> Iterator[pytest.MonkeyPatch]:
             def __exit__(self, *_: object) -> None:
                 pass
 
-        patch.setattr("pico_library.session.Verifier", Shared)
+        patch.setattr("pico_library.run.session.Verifier", Shared)
         yield patch
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from library_samples import archive, ask, drawing
 
-from pico_library import originals
+from pico_library.check.verifier import Verifier
 from pico_library.cli import main
-from pico_library.verifier import Verifier
+from pico_library.store import originals
 
 pytestmark = [
     pytest.mark.usefixtures("home", "verifier"),

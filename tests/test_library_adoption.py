@@ -18,11 +18,11 @@ from pico_codec.convert import decode_file
 from pico_codec.files import partial_file
 from pico_codec.source import read_source
 from pico_core import PicoFile, encode
-from pico_library import originals
 from pico_library.cli import main
-from pico_library.reasons import Reason
-from pico_library.records import Original, Outcome
-from pico_library.restore import restore
+from pico_library.model.reasons import Reason
+from pico_library.model.records import Original, Outcome
+from pico_library.run.restore import restore
+from pico_library.store import originals
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 

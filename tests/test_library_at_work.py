@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from filelock import BaseFileLock
 
-from pico_library import places
-from pico_library.alone import alone
 from pico_library.cli import main
+from pico_library.store import places
+from pico_library.store.run_lock import alone
 
 pytestmark = pytest.mark.usefixtures("home")
 
 RUN = """
 import sys
-from pico_library.alone import alone
+from pico_library.store.run_lock import alone
 with alone():
     print("at work", flush=True)
     sys.stdin.read()

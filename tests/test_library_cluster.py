@@ -32,14 +32,13 @@ from cluster_samples import (
 )
 
 from pico_core import PicoFile
-from pico_library import places
 from pico_library.cli import main
 from pico_library.cluster import connection
-from pico_library.cluster.urls import location
-from pico_library.journal import Journal
-from pico_library.reasons import Reason
-from pico_library.records import Outcome, Record
-from pico_library.shrinking import ADOPTED
+from pico_library.model.reasons import Reason
+from pico_library.model.records import Outcome, Record
+from pico_library.model.url import location
+from pico_library.store import places
+from pico_library.store.journal import Journal
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -256,7 +255,7 @@ def test_file_is_adopted_when_the_journal_is_lost(scheduler: str, library: Path,
     home.rename(home.with_name("lost"))
     assert shrink(scheduler, library) == 0
     assert {path: path.stat().st_ino for path in library.glob("*.pico")} == first
-    assert {record.reason for record in known().values()} == {ADOPTED}
+    assert {record.reason for record in known().values()} == {Reason.ADOPTED}
     assert shrink(scheduler, library) == 3
 
 

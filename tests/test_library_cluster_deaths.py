@@ -26,15 +26,16 @@ pytest.importorskip("moto.server", reason="needs moto's server")
 from cluster_samples import BUCKET, mortal_worker, object_store, objects, system
 
 from pico_core import PicoFile
-from pico_library import places
 from pico_library.cluster.engine import Engine
 from pico_library.cluster.session import open_session
-from pico_library.cluster.work import Published, Task
-from pico_library.faults import VARIABLE, Step
-from pico_library.journal import Journal
-from pico_library.records import Outcome, Record
-from pico_library.scan import Choice
-from pico_library.settings import Settings
+from pico_library.cluster.work import Task
+from pico_library.model.faults import VARIABLE, Step
+from pico_library.model.records import Outcome, Record
+from pico_library.model.settings import Settings
+from pico_library.photo import Published
+from pico_library.store import places
+from pico_library.store.journal import Journal
+from pico_library.store.scan import Choice
 
 STEPS = [Step.ENCODED, Step.WRITTEN, Step.PUBLISHED, Step.DECODING, Step.VERIFIED]
 COUNT = 6

@@ -28,13 +28,15 @@ from cluster_samples import (
 )
 
 from pico_core.errors import OptionError
-from pico_library.cluster import storage, work
+from pico_library.cluster import work
 from pico_library.cluster.agreement import ClusterError, check_workers, installed, look_around
-from pico_library.cluster.listing import look
-from pico_library.cluster.urls import Url, location
-from pico_library.reasons import Reason
-from pico_library.scan import Choice
-from pico_library.settings import Settings
+from pico_library.model.reasons import Reason
+from pico_library.model.settings import Settings
+from pico_library.model.url import Url, location
+from pico_library.photo import Published
+from pico_library.store import which as storage
+from pico_library.store.listing import look
+from pico_library.store.scan import Choice
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,7 +92,7 @@ def test_photo_that_is_newer_than_its_pico_file_is_not_taken_for_it(library: Pat
     later = (library / "0.png").stat().st_mtime + 10
     drawing(library / "0.png", 1)
     os.utime(library / "0.png", (later, later))
-    judged = work.judge(task_for(str(library / "0.png")), work.Published())
+    judged = work.judge(task_for(str(library / "0.png")), Published())
     assert judged.record.reason == Reason.CHANGED_SINCE
     assert (library / "0.png.pico").exists()
 

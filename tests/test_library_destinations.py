@@ -9,13 +9,13 @@ import pytest
 from library_samples import drawing, files_below, folder_of_drawings, journal_of
 from watching import is_done, order, watching
 
-from pico_library import places
-from pico_library import trash as trash_module
 from pico_library.cli import main
-from pico_library.destinations import why_away
-from pico_library.journal import Journal
-from pico_library.records import Original
-from pico_library.settings import Mode
+from pico_library.model.records import Original
+from pico_library.model.settings import Mode
+from pico_library.store import places
+from pico_library.store import trash as trash_module
+from pico_library.store.destinations import why_away
+from pico_library.store.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 

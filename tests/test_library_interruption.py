@@ -18,13 +18,14 @@ import pytest
 from library_samples import command, fingerprint, folder_of_drawings
 
 from pico_codec.files import PartialFile
-from pico_library import originals, walk
-from pico_library.checking import Checked, check_whole
+from pico_library.check.checking import Checked, check_whole
+from pico_library.check.verifier import Verifier
 from pico_library.cli import main
-from pico_library.interrupts import held_back
-from pico_library.records import Original
-from pico_library.restore import find
-from pico_library.verifier import Verifier
+from pico_library.commands import progress as walk
+from pico_library.model.records import Original
+from pico_library.run.interrupts import held_back
+from pico_library.run.restore import find
+from pico_library.store import originals
 
 FINISHING = "pico-library: Ctrl-C: finishing the photos at work; press it again to end at once\n"
 pytestmark = pytest.mark.usefixtures("home", "verifier")

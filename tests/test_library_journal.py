@@ -25,14 +25,14 @@ from library_samples import (
     pico_library,
 )
 
-from pico_library import places
 from pico_library.cli import main
-from pico_library.journal import Journal, JournalError
-from pico_library.plan import make_plan
-from pico_library.reasons import Reason
-from pico_library.records import Identity, Original, Outcome, Record
-from pico_library.scan import Choice
-from pico_library.settings import Settings
+from pico_library.model.reasons import Reason
+from pico_library.model.records import Identity, Original, Outcome, Record
+from pico_library.model.settings import Settings
+from pico_library.run.plan import make_plan
+from pico_library.store import places
+from pico_library.store.journal import Journal, JournalError
+from pico_library.store.scan import Choice
 
 
 @pytest.fixture(autouse=True)

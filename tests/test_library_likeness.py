@@ -19,13 +19,13 @@ from PIL import Image, ImageFilter
 
 from pico_codec.source import read_source_file
 from pico_core import encode
-from pico_library.checking import CheckError, check_against, check_whole
+from pico_library.check.checking import CheckError, check_against, check_whole
+from pico_library.check.likeness import compare, largest_block_error
+from pico_library.check.verifier import Verifier, VerifierError
 from pico_library.cli import main
-from pico_library.journal import Journal
-from pico_library.likeness import compare, largest_block_error
-from pico_library.places import journal_file
-from pico_library.records import Outcome
-from pico_library.verifier import Verifier, VerifierError
+from pico_library.model.records import Outcome
+from pico_library.store.journal import Journal
+from pico_library.store.places import journal_file
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from library_samples import (
 from library_samples import scene as piece_of_a_photo
 
 from pico_core import PicoFile
-from pico_library import places
 from pico_library.cli import main
+from pico_library.store import places
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from library_samples import drawing
 
-from pico_library import places
-from pico_library.cli import main, parsers
-from pico_library.options import choice_of, settings_of
-from pico_library.settings import Mode
+from pico_library.cli import main
+from pico_library.commands.options import choice_of, settings_of
+from pico_library.commands.parsers import parsers
+from pico_library.model.settings import Mode
+from pico_library.store import places
 from pico_library.watch.service import words_of
 
 

@@ -20,9 +20,9 @@ from library_samples import (
 )
 
 from pico_library.cli import main
-from pico_library.journal import Journal
-from pico_library.reasons import Reason
-from pico_library.records import Original, Record
+from pico_library.model.reasons import Reason
+from pico_library.model.records import Original, Record
+from pico_library.store.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 
@@ -34,7 +34,7 @@ def library(tmp_path: Path) -> Path:
 
 def test_original_that_changes_while_it_is_read_stays(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An editor saves the photo while the verifier looks at it."""
-    from pico_library.verifier import Verifier
+    from pico_library.check.verifier import Verifier
 
     check = Verifier.check_against
 
@@ -75,7 +75,7 @@ def test_photo_whose_video_arrives_while_it_is_shrunk_stays(
     video: str, mode: str, library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Phones bring the two parts of a Live Photo one after the other."""
-    from pico_library.verifier import Verifier
+    from pico_library.check.verifier import Verifier
 
     check = Verifier.check_against
     photo = drawing(library / "0.png").rename(library / "IMG_1.JPG")
@@ -116,7 +116,7 @@ def test_original_that_changes_on_its_way_to_the_archive_stays(
 def test_file_that_appears_under_the_name_meanwhile_is_never_replaced(
     library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pico_library.verifier import Verifier
+    from pico_library.check.verifier import Verifier
 
     check = Verifier.check_against
 
@@ -144,7 +144,7 @@ def test_library_shrunk_beside_first_can_be_replaced_later(library: Path) -> Non
 def test_pico_file_that_goes_bad_after_its_check_lets_no_original_go(
     library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pico_library.pipeline import Pipeline
+    from pico_library.photo import Pipeline
 
     let_go = Pipeline._let_go
 

@@ -11,12 +11,12 @@ import pytest
 from library_samples import drawing, files_below, fingerprint, folder_of_drawings
 from watching import is_done, order, watching
 
-from pico_library import originals
 from pico_library.cli import main
-from pico_library.faults import VARIABLE
-from pico_library.pipeline import Pipeline, Result
-from pico_library.scan import Photo
-from pico_library.settings import Mode
+from pico_library.model.faults import VARIABLE
+from pico_library.model.photo import Photo
+from pico_library.model.settings import Mode
+from pico_library.photo import Pipeline, Result
+from pico_library.store import originals
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 
@@ -163,7 +163,7 @@ def test_folder_that_a_watcher_cannot_make_is_named(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    monkeypatch.setattr("pico_library.places.data_folder", lambda: tmp_path)
+    monkeypatch.setattr("pico_library.store.places.data_folder", lambda: tmp_path)
     assert main(["watch", "--once", str(library), "--output", str(tmp_path / "small")]) == 2
     said = f"{tmp_path / 'small'}: cannot be made (Permission denied); choose another folder with --output"
     assert capsys.readouterr() == ("", f"pico-library: {said}\n")

@@ -26,11 +26,12 @@ from PIL import Image
 from pico_codec import origin
 from pico_codec.source import read_source
 from pico_core import PicoFile
-from pico_library import extras
 from pico_library.cli import main
-from pico_library.reasons import Reason, more_inside
-from pico_library.records import Outcome
-from pico_library.scan import Choice, is_placeholder, scan
+from pico_library.model import extras
+from pico_library.model.reasons import Reason, more_inside
+from pico_library.model.records import Outcome
+from pico_library.report.words import in_words
+from pico_library.store.scan import Choice, is_placeholder, scan
 
 VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(range(256)) * 400
 GAIN_MAP_XMP = b'<x:xmpmeta xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/>'
@@ -115,8 +116,8 @@ def test_every_kind_of_more_than_a_photo_has_its_own_reason(
         assert journal_of(library / name).reason == reason, name
     output = capsys.readouterr().out
     for reason in (Reason.GAIN_MAP, Reason.PANORAMA, Reason.LIVE_PHOTO):
-        assert f"1  {reason}" in output
-    assert f"2  {Reason.MOTION}" in output
+        assert f"1  {in_words(reason)}" in output
+    assert f"2  {in_words(Reason.MOTION)}" in output
 
 
 def test_kept_extras_come_back_byte_for_byte(library: Path, scene: Image.Image) -> None:
@@ -229,7 +230,7 @@ def test_decompression_bomb_is_left_alone(library: Path, capsys: pytest.CaptureF
     )
     drawing(library / "fine.png")
     assert main(["shrink", str(library)]) == 0
-    assert f"1  {Reason.TOO_LARGE}" in capsys.readouterr().out
+    assert f"1  {in_words(Reason.TOO_LARGE)}" in capsys.readouterr().out
     assert (library / "fine.png.pico").exists()
 
 

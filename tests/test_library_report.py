@@ -19,10 +19,10 @@ from library_browser import chromium
 from library_samples import ask, command, drawing, pico_library, scene
 
 from pico_library.cli import main
-from pico_library.journal import Journal
-from pico_library.records import Identity, Original, Outcome, Record
+from pico_library.model.records import Identity, Original, Outcome, Record
 from pico_library.report.facts import Report, gather_all
 from pico_library.report.page import page
+from pico_library.store.journal import Journal
 
 WIDTHS = (1366, 390)
 

@@ -21,9 +21,9 @@ from pico_codec.source import read_source_file
 from pico_core import Metadata, encode
 from pico_core.container import Extra
 from pico_core.errors import CorruptError, PicoError
-from pico_library import restore as restoring
 from pico_library.cli import main
-from pico_library.scan import scan
+from pico_library.run import restore as restoring
+from pico_library.store.scan import scan
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 

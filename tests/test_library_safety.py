@@ -26,10 +26,10 @@ from library_samples import (
     pico_library,
 )
 
-from pico_library import pipeline
+from pico_library import photo as pipeline
 from pico_library.cli import main
-from pico_library.faults import VARIABLE, Step
-from pico_library.records import Original
+from pico_library.model.faults import VARIABLE, Step
+from pico_library.model.records import Original
 
 BEFORE_THE_NAME = [step for step in Step if step not in (Step.COPIED, Step.RESTORED)][:6]
 AFTER_IT = [Step.PUBLISHED, Step.RECORDED, Step.MOVED]

@@ -31,10 +31,10 @@ from pico_codec.source import read_source_file
 from pico_core import PicoFile, encode
 from pico_library.cli import main
 from pico_library.commands import shrink
-from pico_library.reasons import Reason
-from pico_library.records import Identity, Original, Outcome, Record
-from pico_library.scan import scan
-from pico_library.table import MOST_ROWS, savings_table, size
+from pico_library.model.reasons import Reason
+from pico_library.model.records import Identity, Original, Outcome, Record
+from pico_library.report.table import MOST_ROWS, savings_table, size
+from pico_library.store.scan import scan
 
 
 @pytest.fixture(scope="module", autouse=True)

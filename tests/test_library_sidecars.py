@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from library_samples import drawing, files_below, fingerprint
@@ -21,14 +22,14 @@ def library(tmp_path: Path) -> Path:
     return tmp_path / "Photos"
 
 
-def refusal_of(sidecar: Path) -> Callable[[Path], bytes]:
-    """`Path.read_bytes`, with a file that may not be read: root may read every one."""
-    read = Path.read_bytes
+def refusal_of(sidecar: Path) -> Callable[..., int]:
+    """`os.open`, with a file that may not be read: root may read every one."""
+    opened = os.open
 
-    def refuse(path: Path) -> bytes:
-        if path == sidecar:
+    def refuse(path: Any, *how: Any, **more: Any) -> int:
+        if os.fspath(path) == str(sidecar):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return read(path)
+        return opened(path, *how, **more)
 
     return refuse
 
@@ -52,7 +53,7 @@ def test_sidecar_that_cannot_be_copied_is_named_and_the_pico_file_is_known(
     (library / "a.xmp").write_text("stars")
     asked = ["shrink", str(library), "--output", str(tmp_path / "out")]
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", refusal_of(library / "a.xmp"))
+        patch.setattr(os, "open", refusal_of(library / "a.xmp"))
         assert main(asked) == 1
     said = capsys.readouterr().err
     assert (

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from library_samples import files_below
 
-from pico_library.originals import OriginalError
-from pico_library.trash import to_trash
+from pico_library.store.originals import OriginalError
+from pico_library.store.trash import to_trash
 
 pytestmark = [
     pytest.mark.usefixtures("home"),

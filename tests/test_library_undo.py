@@ -25,10 +25,10 @@ from PIL import Image, PngImagePlugin
 
 from pico_codec.cli import main as codec
 from pico_codec.source import read_source_file
-from pico_library import places
 from pico_library.cli import main
-from pico_library.journal import Journal
-from pico_library.records import Original, Outcome
+from pico_library.model.records import Original, Outcome
+from pico_library.store import places
+from pico_library.store.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")
 

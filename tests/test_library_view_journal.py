@@ -12,9 +12,9 @@ import pytest
 from view_samples import drawing
 
 import pillow_pico
-from pico_library import places
-from pico_library.journal import Journal
-from pico_library.records import Identity, Original, Outcome, Record
+from pico_library.model.records import Identity, Original, Outcome, Record
+from pico_library.store import places
+from pico_library.store.journal import Journal
 from pico_library.view.before import Before, find_before, record_of
 from pico_library.view.catalogue import read_entry
 

@@ -144,9 +144,9 @@ def test_original_of_another_size_is_no_before(tmp_path: Path) -> None:
 def test_original_in_the_archive_is_found_through_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pico_library import places
-    from pico_library.journal import Journal
-    from pico_library.records import Identity, Original, Outcome, Record
+    from pico_library.model.records import Identity, Original, Outcome, Record
+    from pico_library.store import places
+    from pico_library.store.journal import Journal
     from pico_library.view.before import find_before
 
     monkeypatch.setenv("PICO_LIBRARY_HOME", str(tmp_path / "home"))

@@ -15,14 +15,15 @@ from library_samples import ask, command, drawing, fingerprint, journal_of, pico
 from watching import HURRIED, Notes, drop, is_done, order, pico_of, until, watching
 
 from pico_core import PicoFile
-from pico_library import places
-from pico_library.alone import BusyError, alone
 from pico_library.cli import main
-from pico_library.faults import VARIABLE
-from pico_library.journal import Journal
-from pico_library.reasons import Reason
-from pico_library.records import Identity, Original, Outcome, Record
-from pico_library.settings import Mode, Settings
+from pico_library.model.faults import VARIABLE
+from pico_library.model.reasons import Reason
+from pico_library.model.records import Identity, Original, Outcome, Record
+from pico_library.model.settings import Mode, Settings
+from pico_library.report.words import in_words
+from pico_library.store import places
+from pico_library.store.journal import Journal
+from pico_library.store.run_lock import BusyError, alone
 from pico_library.watch.loop import Watcher
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -219,7 +220,7 @@ def test_taken_name_is_tried_again_when_it_is_free(folder: Path) -> None:
     photo = drawing(folder / "0.png")
     pico_of(photo).write_bytes(b"something else")
     with watching(order(folder), rescan=0.1) as at_work:
-        at_work.until(lambda: at_work.notes.said(Reason.NAME_TAKEN))
+        at_work.until(lambda: at_work.notes.said(in_words(Reason.NAME_TAKEN)))
         assert pico_of(photo).read_bytes() == b"something else"
         pico_of(photo).unlink()
         at_work.until(is_done(photo))

@@ -13,8 +13,8 @@ import pytest
 from library_samples import command, drawing, journal_of
 from watching import HURRIED, Notes, drop, is_done, order, pico_of, until, watching
 
-from pico_library.records import Outcome
-from pico_library.settings import Mode
+from pico_library.model.records import Outcome
+from pico_library.model.settings import Mode
 from pico_library.watch.loop import Watcher
 
 pytestmark = pytest.mark.usefixtures("home")

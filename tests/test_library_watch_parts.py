@@ -20,12 +20,12 @@ from watchdog.events import DirCreatedEvent, FileClosedEvent, FileCreatedEvent, 
 from watching import order, until, watching
 
 from pico_core import PicoFile
-from pico_library import places
 from pico_library.cli import main
 from pico_library.commands.watch import parse_time
 from pico_library.console import complain
-from pico_library.records import Outcome
-from pico_library.scan import Choice, scan
+from pico_library.model.records import Outcome
+from pico_library.store import places
+from pico_library.store.scan import Choice, scan
 from pico_library.watch import look
 from pico_library.watch.events import Hints
 from pico_library.watch.folders import WatchedFolder, remote_kind
@@ -173,7 +173,7 @@ def test_network_disk_is_polled(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     hints = Hints(lambda: None)
     local = WatchedFolder(folder, hints, lambda *_: None, 0.1)
     monkeypatch.setattr(
-        "pico_library.places.file_system", lambda path: "nfs4" if path.is_relative_to(folder) else None
+        "pico_library.store.places.file_system", lambda path: "nfs4" if path.is_relative_to(folder) else None
     )
     remote = WatchedFolder(folder, hints, lambda *_: None, 0.1)
     assert remote.check()
@@ -203,7 +203,7 @@ def test_network_disk_is_polled(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_kinds_of_file_systems(kind: str, is_remote: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pico_library.places.file_system", lambda _: kind)
+    monkeypatch.setattr("pico_library.store.places.file_system", lambda _: kind)
     assert (remote_kind(Path("/")) is not None) == is_remote
 
 
@@ -316,6 +316,6 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def _convert(text: str) -> object:
-    from pico_library.options import by
+    from pico_library.commands.options import by
 
     return by(parse_time)(text)

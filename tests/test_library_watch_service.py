@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from library_samples import fingerprint, use_own_folders
 
-from pico_library.cli import main, parsers
+from pico_library.cli import main
+from pico_library.commands.parsers import parsers
 from pico_library.watch.service import Service, agent, service_for, unit, words_of
 
 ODD = "we ird %n %% \"$HOME\" \\t 'x' é; ü"

@@ -13,9 +13,9 @@ import pytest
 from library_samples import drawing
 from watching import is_done, order, watching
 
-from pico_library.faults import VARIABLE
-from pico_library.scan import Choice
-from pico_library.settings import Settings
+from pico_library.model.faults import VARIABLE
+from pico_library.model.settings import Settings
+from pico_library.store.scan import Choice
 from pico_library.watch import worker_child
 from pico_library.watch.messages import packed
 from pico_library.watch.worker import Batch
@@ -83,4 +83,4 @@ def test_any_part_of_a_message_ends_the_questions_without_one(folder: Path) -> N
 
 @pytest.mark.parametrize("sent", [b"", b'{"target": "', b'{"target": "/none", "original": null}\n'])
 def test_verifier_whose_parent_has_died_ends_in_peace(sent: bytes) -> None:
-    assert ended("pico_library.verifier_child", sent) == (0, b"")
+    assert ended("pico_library.check.verifier_child", sent) == (0, b"")

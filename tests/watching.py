@@ -12,8 +12,8 @@ from typing import Any
 
 from library_samples import drawing
 
-from pico_library.scan import Choice
-from pico_library.settings import Settings
+from pico_library.model.settings import Settings
+from pico_library.store.scan import Choice
 from pico_library.watch.loop import Order, Rhythm, Watcher
 from pico_library.watch.reporter import Reporter
 

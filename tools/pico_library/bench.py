@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pico_library import places
 from pico_library.arguments import file_of
+from pico_library.store import places
 
 
 def main() -> int:
@@ -65,8 +65,8 @@ def second_run(folder: Path, count: int) -> float:
     """Seconds of the command, from nothing to its end, on a library in which nothing is to be done."""
     import subprocess
 
-    from pico_library.journal import Journal
-    from pico_library.records import Identity, Outcome, Record
+    from pico_library.model.records import Identity, Outcome, Record
+    from pico_library.store.journal import Journal
 
     records = []
     for number in range(count):
@@ -166,7 +166,7 @@ def codec_seconds(photos: list[Path]) -> tuple[float, float, float]:
     """Seconds a photo for encoding, decoding and looking, in one process and one after the other."""
     from pico_codec.source import read_source_file
     from pico_core import decode, encode
-    from pico_library.likeness import compare
+    from pico_library.check.likeness import compare
 
     spent = [0.0, 0.0, 0.0]
     for number, path in enumerate([photos[0], *photos]):  # the first one warms up

@@ -1,56 +1,33 @@
-"""Command `pico-library`: its commands, what they take, and how they end."""
+"""Command `pico-library`: how its commands end."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 from pico_codec.program import brought_out, print_any_name, say
-from pico_core import __version__
 from pico_core.errors import PicoError
-from pico_library import config, places
 from pico_library.arguments import UsageError
-from pico_library.console import BUSY, EXIT_CODES, FAILED, FINE, INTERRUPTED, USAGE
-
-
-class _Command(NamedTuple):
-    help: str
-    description: str = ""
-
-
-_COMMANDS = {
-    "shrink": _Command("write a .pico file for every photo"),
-    "watch": _Command("shrink photos as they appear in folders"),
-    "restore": _Command("make JPEG, PNG or WebP pictures from .pico files again"),
-    "undo": _Command("take a run back: originals return, the .pico files it wrote go"),
-    "verify": _Command("check .pico files, with or without their originals"),
-    "report": _Command("what was saved: as a table, JSON, CSV or a web page"),
-    "view": _Command("show .pico files as a gallery in the web browser"),
-    "desktop": _Command("let file managers know .pico files, with thumbnails"),
-    "status": _Command("what the journal knows in all"),
-    "history": _Command("every run there was"),
-    "config": _Command("the settings in force, and where they come from"),
-}
+from pico_library.commands.parsers import parsed
+from pico_library.commands.settings_file import ConfigError
+from pico_library.console import BUSY, FAILED, FINE, INTERRUPTED, USAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process) and return its exit code."""
-    from pico_library.alone import BusyError
+    from pico_library.store.run_lock import BusyError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on sloppy EXIF are no help here
         print_any_name()
         try:
-            arguments = _parsed(argv)
+            arguments = parsed(argv)
             code: int = arguments.run(arguments)
         except SystemExit as exit_request:
             code = int(exit_request.code or FINE)
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except (config.ConfigError, UsageError) as error:
+        except (ConfigError, UsageError) as error:
             code = _say(error, USAGE)
         except BusyError as error:
             code = _say(error, BUSY)
@@ -63,62 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code if brought_out("pico-library") or code != FINE else FAILED
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command, with the settings' file as its defaults. Raises ConfigError, PlaceError."""
-    commands = _build()[1]
-    _lay_settings_under(commands)
-    return commands
-
-
 def _say(error: PicoError, code: int) -> int:
     say("pico-library", str(error))
     return code
-
-
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """What the command line asks for; whoever asks for help gets it, whatever the settings' file holds."""
-    parser, commands = _build()
-    wrong = None
-    try:
-        _lay_settings_under(commands)
-    except PicoError as error:
-        wrong = error
-    arguments = parser.parse_args(argv)
-    if wrong is not None:
-        raise wrong
-    return arguments
-
-
-def _build() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    parser = argparse.ArgumentParser(
-        prog="pico-library",
-        description="Shrink a photo library without ever losing a photo.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"pico-library {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    built = {}
-    for name, about in _COMMANDS.items():
-        module: Any = importlib.import_module(f"pico_library.commands.{name}")
-        command = commands.add_parser(
-            name,
-            help=about.help,
-            description=getattr(module, "DESCRIPTION", about.help[0].upper() + about.help[1:] + "."),
-            epilog=EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add(command)
-        command.set_defaults(run=module.run)
-        built[name] = command
-    return parser, built
-
-
-def _lay_settings_under(commands: Mapping[str, argparse.ArgumentParser]) -> None:
-    file = places.config_file()
-    sections = config.read(file)
-    for name, command in commands.items():
-        config.lay_under(command, sections.pop(name, {}), f"{file}: [{name}]")
-    if sections:
-        msg = f"{file}: [{next(iter(sections))}] is not a command; there are {', '.join(_COMMANDS)}"
-        raise config.ConfigError(msg)

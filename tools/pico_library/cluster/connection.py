@@ -35,7 +35,7 @@ def own_workers(count: int, memory: int | None) -> Iterator[Any]:
             dashboard_address=None,
             security=start.Security.temporary() if secured else None,
             silence_logs=logging.CRITICAL,
-            preload=["pico_library.cluster.preload"],
+            preload=["pico_library.cluster.workers"],
         ) as cluster,
         _client(cluster) as client,
     ):

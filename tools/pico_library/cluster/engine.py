@@ -17,17 +17,16 @@ from typing import Any
 from pico_codec.cli import explain
 from pico_core.errors import PicoError
 from pico_library.cluster.agreement import ClusterError, Installed
-from pico_library.cluster.storage import StorageError, is_seen
-from pico_library.cluster.urls import location
-from pico_library.cluster.work import Published, Report, Task, failure, judge, make, withdraw
+from pico_library.cluster.work import Report, Task, failure, judge, make, withdraw
 from pico_library.console import complain
-from pico_library.journal import Journal, JournalError
-from pico_library.pipeline import Result
-from pico_library.reasons import Reason, SkipError
-from pico_library.records import Outcome, Record
-from pico_library.scan import Photo
-from pico_library.settings import Settings
-from pico_library.shrinking import ADOPTED, is_anothers, skipped
+from pico_library.model.photo import Photo
+from pico_library.model.records import Outcome, Record
+from pico_library.model.settings import Settings
+from pico_library.model.url import location
+from pico_library.photo import Published, Result
+from pico_library.store.journal import Journal, JournalError
+from pico_library.store.storage import StorageError
+from pico_library.store.which import is_seen
 
 _WAITING_PER_THREAD = 2  # photos handed out for each thread of the workers: one at work, one to go on with
 _SECONDS_BETWEEN_LOOKS = 3.0  # at which workers there are
@@ -118,15 +117,17 @@ class Engine:
                     photos = iter(())
 
     def _hand_out(self, photo: Photo) -> None:
-        task = Task(photo, self._settings, self._run, self._previous(photo), self._installed, self._room)
+        previous = self._known(self._journal.newest_made(location(photo.key)))
+        owner = self._known(self._journal.by_target(location(photo.key_of_target)))
+        task = Task(photo, self._settings, self._run, previous, self._installed, self._room, owner)
         self._submit(_Stage(task), self._client.submit(make, task, pure=False))
 
-    def _previous(self, photo: Photo) -> Record | None:
-        record = self._journal.newest_made(location(photo.key))
+    def _known(self, record: Record | None) -> Record | None:
+        """A record of the journal, in which URLs are URLs again."""
         if record is None:
             return None
         target = None if record.target is None else location(str(record.target))
-        return replace(record, path=location(photo.key), target=target)
+        return replace(record, path=location(str(record.path)), target=target)
 
     def _submit(self, stage: _Stage, future: Any) -> None:
         self._at_work[future] = stage
@@ -213,7 +214,6 @@ class Engine:
         return replace(report, record=failure(task, reason), failed=True)
 
     def _taken_down(self, report: Report) -> Result:
-        report = replace(report, record=self._not_anothers(report.record))
         if not self._settings.dry_run:
             try:
                 self._journal.record(report.record)
@@ -226,18 +226,6 @@ class Engine:
         if report.error_number is not None:
             error.__cause__ = OSError(report.error_number, os.strerror(report.error_number))
         return Result(report.record, error)
-
-    def _not_anothers(self, record: Record) -> Record:
-        """The record, but no .pico file is taken over that the journal knows as that of another photo."""
-        if record.reason != ADOPTED or record.target is None or record.digest is None:
-            return record
-        other = self._journal.by_target(record.target)
-        if other is not None:
-            other = replace(other, path=location(str(other.path)))
-        if not is_anothers(other, record.path, record.digest):
-            return record
-        before = replace(record, target=None, target_digest=None, after=None, score=None, similarity=None)
-        return skipped(before, SkipError(Reason.NAME_TAKEN))
 
     def _look_at_workers(self) -> None:
         if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:

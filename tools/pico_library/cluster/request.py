@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from pico_library.cluster.urls import Url
-from pico_library.settings import Settings
+from pico_library.model.settings import Settings
+from pico_library.model.url import Url
 
 LOCAL, DASK = "local", "dask"
 

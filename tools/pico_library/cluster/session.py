@@ -9,21 +9,23 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from pico_library import interrupts, places
-from pico_library.alone import alone
+from pico_library.check.verifier import Verifier
 from pico_library.cluster import agreement, connection
 from pico_library.cluster.engine import Engine
-from pico_library.cluster.listing import look
-from pico_library.cluster.needs import require_extra
-from pico_library.cluster.urls import Url
-from pico_library.journal import Journal
-from pico_library.memory import BASE_BYTES
-from pico_library.pipeline import Result
-from pico_library.plan import Plan
-from pico_library.scan import Choice, Found, Photo
-from pico_library.session import Session
-from pico_library.settings import Settings
-from pico_library.verifier import Verifier
+from pico_library.model.photo import Photo
+from pico_library.model.settings import Settings
+from pico_library.model.url import Url
+from pico_library.photo import Result
+from pico_library.run import interrupts
+from pico_library.run.plan import Plan
+from pico_library.run.session import Session
+from pico_library.store import places
+from pico_library.store.journal import Journal
+from pico_library.store.listing import look
+from pico_library.store.memory import BASE_BYTES
+from pico_library.store.needs import require_extra
+from pico_library.store.run_lock import alone
+from pico_library.store.scan import Choice, Found
 
 _LEAST_WORKERS = 2  # one makes, the other judges
 _BASE_OF_ONE = BASE_BYTES // 2

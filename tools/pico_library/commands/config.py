@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pico_codec.files import OutputError, write_whole
-from pico_library import config, places
+from pico_library.commands import settings_file
 from pico_library.console import FAILED, FINE, complain
+from pico_library.store import places
 
 DESCRIPTION = """Print the settings in force, as they would stand in the settings' file. Every option of a command has
 the same name there, below [the command's name]; the command line goes before the file."""
@@ -24,12 +25,12 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings, or write them."""
-    from pico_library.cli import parsers
+    from pico_library.commands.parsers import parsers
 
     file = places.config_file()
     lines = []
     for name, command in parsers().items():
-        settings = config.effective(command)
+        settings = settings_file.effective(command)
         if settings and name != "config":
             lines += ["", f"[{name}]", *(_line(key, value) for key, value in settings.items())]
     if not arguments.init:

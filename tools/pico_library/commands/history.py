@@ -6,11 +6,11 @@ import argparse
 import json
 import time
 
-from pico_library import places
 from pico_library.console import FINE, NOTHING
-from pico_library.journal import Journal
-from pico_library.records import Outcome, RunSummary
-from pico_library.table import layout, share, size
+from pico_library.model.records import Outcome, RunSummary
+from pico_library.report.table import layout, share, size
+from pico_library.store import places
+from pico_library.store.journal import Journal
 
 
 def add(command: argparse.ArgumentParser) -> None:

@@ -7,14 +7,15 @@ import json
 from pathlib import Path
 
 from pico_codec.files import OutputError, check_output, write_whole
-from pico_library import places
 from pico_library.arguments import Instead, path_of
+from pico_library.commands.options import add_form
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, print_exactly, printable
-from pico_library.given import exists
-from pico_library.journal import Journal
-from pico_library.options import add_form
 from pico_library.report.facts import Report, as_csv, as_json, gather
-from pico_library.table import reasons_table, savings_table
+from pico_library.report.table import reasons_table, savings_table
+from pico_library.report.words import in_words
+from pico_library.store import places
+from pico_library.store.journal import Journal
+from pico_library.store.paths import exists
 
 DESCRIPTION = """What a run saved, or without RUN what all runs saved: as a table, or in the form asked for. The web
 page shows totals, a histogram, what was left alone and why, and the worst photos before and after; it needs no
@@ -83,4 +84,4 @@ def _print(report: Report) -> None:
     if report.failed:
         print(f"\nFailed {len(report.failed):,}:")
         for record in report.failed:
-            print(f"  {printable(str(record.path))}: {record.reason}")
+            print(f"  {printable(str(record.path))}: {in_words(record.reason)}")

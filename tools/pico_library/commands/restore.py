@@ -8,9 +8,9 @@ from pathlib import Path
 from pico_codec.cli import explain
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of, plain_path
+from pico_library.commands.options import folder_of
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
-from pico_library.given import exists
-from pico_library.options import folder_of
+from pico_library.store.paths import exists
 
 DESCRIPTION = """Write the picture of every .pico file again, as JPEG, PNG or WebP, with all its metadata, its date and
 its access rights. The pixels are those of the .pico file: where the very bytes of the original still lie in the
@@ -28,7 +28,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and say what could not be."""
-    from pico_library.walk import Walk
+    from pico_library.commands.progress import Walk
 
     for path in arguments.paths:
         if not exists(path):
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_restored(pico: Path, folder: Path, extension: str | None) -> bool:
     """Restore a picture into a folder, and say what stays behind or why it failed."""
-    from pico_library.restore import name_of, restore
+    from pico_library.run.restore import name_of, restore
 
     try:
         restored = restore(pico, folder / name_of(pico, extension))

@@ -19,10 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pico_library import destinations, places
 from pico_library.arguments import Flag
 from pico_library.cluster.request import DASK, LOCAL, objection
-from pico_library.cluster.urls import location
+from pico_library.commands.options import (
+    add_form,
+    add_load,
+    add_look,
+    add_where,
+    add_which,
+    by,
+    choice_of,
+    settings_of,
+)
 from pico_library.console import (
     FAILED,
     FINE,
@@ -35,26 +43,18 @@ from pico_library.console import (
     print_exactly,
     printable,
 )
-from pico_library.given import exists
-from pico_library.journal import Journal
-from pico_library.options import (
-    add_form,
-    add_load,
-    add_look,
-    add_where,
-    add_which,
-    by,
-    choice_of,
-    settings_of,
-)
-from pico_library.plan import Plan
-from pico_library.records import Original, Outcome, Record
-from pico_library.room import full_place
-from pico_library.settings import Mode, Settings
-from pico_library.table import reasons_table, savings_table, size
+from pico_library.model.records import Original, Outcome, Record
+from pico_library.model.settings import Mode, Settings
+from pico_library.model.url import location
+from pico_library.report.table import reasons_table, savings_table, size
+from pico_library.run.plan import Plan
+from pico_library.store import destinations, places
+from pico_library.store.free_space import full_place
+from pico_library.store.journal import Journal
+from pico_library.store.paths import exists
 
 if TYPE_CHECKING:
-    from pico_library.session import Session
+    from pico_library.run.session import Session
 
 _FIELDS = ("path", "outcome", "reason", "before", "after", "quality", "score", "target")
 
@@ -134,7 +134,7 @@ def _open(arguments: argparse.Namespace, settings: Settings) -> AbstractContextM
         from pico_library.cluster.session import open_session as open_on_cluster
 
         return open_on_cluster(settings, scheduler=arguments.scheduler, wait=arguments.wait)
-    from pico_library.session import open_session
+    from pico_library.run.session import open_session
 
     return open_session(settings, wait=arguments.wait)
 

@@ -6,12 +6,12 @@ import argparse
 import json
 from dataclasses import asdict
 
-from pico_library import places
 from pico_library.console import FINE, NOTHING, plural, printable
-from pico_library.journal import Journal
-from pico_library.records import Original, Outcome
+from pico_library.model.records import Original, Outcome
 from pico_library.report.facts import gather_all
-from pico_library.table import share, size
+from pico_library.report.table import share, size
+from pico_library.store import places
+from pico_library.store.journal import Journal
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the journal knows in all, whether a run is at work, and which watchers there are."""
-    from pico_library.alone import is_at_work
+    from pico_library.store.run_lock import is_at_work
     from pico_library.watch.presence import watchers
 
     file = places.journal_file()

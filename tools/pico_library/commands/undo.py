@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-from pico_library import places
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
+from pico_library.store import places
 
 DESCRIPTION = """Take a run back, by the number that `shrink` printed and `history` lists, or several runs, the newest
 first. Originals return from the Trash or the archive; then the .pico files that the run wrote are removed, if nobody
@@ -22,11 +22,11 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Undo, and say what could not be."""
-    from pico_library.alone import alone
-    from pico_library.journal import Journal
-    from pico_library.plan import finish_interrupted
-    from pico_library.undo import to_undo, undo
-    from pico_library.walk import OneByOne
+    from pico_library.commands.progress import OneByOne
+    from pico_library.run.plan import finish_interrupted
+    from pico_library.run.undo import to_undo, undo
+    from pico_library.store.journal import Journal
+    from pico_library.store.run_lock import alone
 
     asked: range = arguments.runs
     name = f"run {asked.start}" if asked.stop == asked.start + 1 else f"runs {asked.start}-{asked.stop - 1}"

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from pico_codec.source import FILE_ERRORS
-from pico_library import places
 from pico_library.arguments import path_of, plain_path
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
-from pico_library.given import exists
+from pico_library.store import places
+from pico_library.store.paths import exists
 
 DESCRIPTION = """Check .pico files: every checksum, that every tile decodes and, where the journal knows a file, that
 its bytes are those that were written. With --against, each is compared with its original in DIR, which has the same
@@ -27,9 +27,9 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check, and name what is wrong."""
     from pico_codec.cli import explain
-    from pico_library.journal import Journal
-    from pico_library.verifier import Verifier
-    from pico_library.walk import Walk
+    from pico_library.check.verifier import Verifier
+    from pico_library.commands.progress import Walk
+    from pico_library.store.journal import Journal
 
     for path in [*arguments.paths, *([arguments.against] if arguments.against else [])]:
         if not exists(path):
@@ -60,11 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _problem(pico: Path, base: Path, against: Path | None, journal: object, verifier: object) -> str | None:
-    from pico_library.checking import CheckError
-    from pico_library.journal import Journal
-    from pico_library.restore import original_name
-    from pico_library.settings import DEFAULT_DIFFERENCE
-    from pico_library.verifier import Verifier
+    from pico_library.check.checking import CheckError
+    from pico_library.check.verifier import Verifier
+    from pico_library.model.settings import DEFAULT_DIFFERENCE
+    from pico_library.run.restore import original_name
+    from pico_library.store.journal import Journal
 
     assert isinstance(journal, Journal)
     assert isinstance(verifier, Verifier)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pico_library.arguments import plain_path
 from pico_library.console import FAILED, FINE, USAGE, complain, printable
-from pico_library.given import exists
+from pico_library.store.paths import exists
 
 DESCRIPTION = """Show .pico files as a gallery in the web browser: zoom to single pixels, and compare with the originals
 where these are still there. Only this machine's browser gets an answer, and nothing is changed. Ctrl-C ends it."""

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 from pico_core.errors import OptionError
-from pico_library import destinations
 from pico_library.arguments import Flag, UsageError, plain_path
+from pico_library.commands.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
 from pico_library.console import FINE, NOTHING, USAGE, agrees, complain, printable
-from pico_library.given import exists, is_folder
-from pico_library.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
-from pico_library.scan import Choice
-from pico_library.settings import Mode, Settings
+from pico_library.model.settings import Mode, Settings
+from pico_library.store import destinations
+from pico_library.store.paths import exists, is_folder
+from pico_library.store.scan import Choice
 
 DESCRIPTION = """Shrink the photos that are in folders now, and those that appear there later, as `pico-library shrink`
 does: JPEG, PNG and WebP, each only when it has settled. Runs until it is stopped, in the background of everything
@@ -138,7 +138,7 @@ def _watch(arguments: argparse.Namespace, settings: Settings, choice: Choice) ->
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    from pico_library.cli import parsers
+    from pico_library.commands.parsers import parsers
     from pico_library.watch.service import service_for, words_of
 
     service = service_for(words_of(parsers()["watch"], arguments, _LEFT_OUT))

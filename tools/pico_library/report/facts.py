@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pico_library.journal import Journal
-from pico_library.records import Original, Outcome, Record, RunSummary
+from pico_library.model.records import Original, Outcome, Record, RunSummary
+from pico_library.store.journal import Journal
 
 COLUMNS = (
     "path",

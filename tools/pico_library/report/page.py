@@ -14,10 +14,11 @@ from string import Template
 
 from pico_core import __version__
 from pico_library.console import plural, printable
-from pico_library.records import Original, Record
+from pico_library.model.records import Original, Record
 from pico_library.report.comparison import Comparison, compare_worst_place
 from pico_library.report.facts import Report, grouped
-from pico_library.table import share, size
+from pico_library.report.table import share, size
+from pico_library.report.words import in_words
 
 MOST_COMPARISONS = 8
 MOST_FILES = 200  # listed below a reason
@@ -201,7 +202,7 @@ def _groups(groups: Mapping[str, Sequence[Path]], *, unfolded: bool = False) -> 
         state = " open" if unfolded and len(paths) <= MOST_UNFOLDED else ""
         rows.append(
             f'<details{state}><summary><span class="count">{len(paths):,}</span>'
-            f'<span class="reason">{_text(reason)}</span></summary><ul>{items}</ul></details>'
+            f'<span class="reason">{_text(in_words(reason))}</span></summary><ul>{items}</ul></details>'
         )
     return f'<div class="card">{"".join(rows)}</div>'
 

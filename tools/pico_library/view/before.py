@@ -11,10 +11,10 @@ from pico_codec import origin
 from pico_codec.source import FILE_ERRORS
 from pico_core.container import Container
 from pico_core.errors import PicoError
-from pico_library import originals, places
-from pico_library.journal import Journal
-from pico_library.records import Identity, Original, Record
-from pico_library.scan import PHOTO_EXTENSIONS
+from pico_library.model.photo import PHOTO_EXTENSIONS
+from pico_library.model.records import Identity, Original, Record
+from pico_library.store import originals, places
+from pico_library.store.journal import Journal
 from pico_library.thumbnail import orientation_of
 from pico_library.view.catalogue import Entry
 

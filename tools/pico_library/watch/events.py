@@ -23,7 +23,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 
-from pico_library.scan import PHOTO_EXTENSIONS
+from pico_library.model.photo import PHOTO_EXTENSIONS
 
 _MOST_FOLDERS = 1000  # beyond, a look over everything is cheaper than one folder after the other
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pico_library import destinations, places
-from pico_library.journal import Journal
+from pico_library.store import destinations, places
+from pico_library.store.journal import Journal
 from pico_library.watch.events import EVENTS_WITH_CLOSING, EVENTS_WITHOUT, Hints
 from pico_library.watch.limits import require_room
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from pico_library import trash
-from pico_library.scan import Choice, Found, Place, matches, sort_in
+from pico_library.store import trash
+from pico_library.store.scan import Choice, Found, Place, matches, sort_in
 
 
 def into(folders: Collection[str]) -> Callable[[Sequence[Path], Choice], Found]:

@@ -21,15 +21,15 @@ from pathlib import Path
 
 from pico_codec.files import remove_leftovers
 from pico_core.errors import PicoError
-from pico_library import places
-from pico_library.alone import BusyError, alone
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING
-from pico_library.journal import Journal
-from pico_library.plan import Plan, finish_interrupted, make_plan
-from pico_library.reasons import Reason
-from pico_library.records import Outcome
-from pico_library.scan import Choice, scan
-from pico_library.settings import Settings
+from pico_library.model.reasons import Reason
+from pico_library.model.records import Outcome
+from pico_library.model.settings import Settings
+from pico_library.run.plan import Plan, finish_interrupted, make_plan
+from pico_library.store import places
+from pico_library.store.journal import Journal
+from pico_library.store.run_lock import BusyError, alone
+from pico_library.store.scan import Choice, scan
 from pico_library.watch import look, power
 from pico_library.watch.events import Hints, LostEvents
 from pico_library.watch.folders import Destination, WatchedFolder

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pico_library.reasons import TRANSIENT, Reason
-from pico_library.records import Outcome
-from pico_library.scan import Photo
+from pico_library.model.photo import Photo
+from pico_library.model.reasons import TRANSIENT, Reason
+from pico_library.model.records import Outcome
 from pico_library.watch.settle import Look, Settling, look_at
 from pico_library.watch.worker import Done
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pico_library import places
+from pico_library.store import places
 
 _LOCK, _NOTE = ".lock", ".json"
 

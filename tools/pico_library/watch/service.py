@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pico_codec.files import write_whole
 from pico_core.errors import PicoError
-from pico_library import places
+from pico_library.store import places
 
 UNIT = "pico-library-watch.service"
 LABEL = "pillow-pico.watch"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pico_library.console import plural
-from pico_library.plan import Plan
-from pico_library.records import Outcome
-from pico_library.table import size
+from pico_library.model.records import Outcome
+from pico_library.report.table import size
+from pico_library.report.words import in_words
+from pico_library.run.plan import Plan
 from pico_library.watch.folders import WatchedFolder
 from pico_library.watch.photos import Photos
 from pico_library.watch.reporter import Reporter
@@ -62,12 +63,12 @@ class Tally:
         self._counts[done.outcome] += 1
         if done.outcome is Outcome.SAVED:
             self._saved += done.before - done.after
-            why = f" ({done.reason})" if done.reason else ""
+            why = f" ({in_words(done.reason)})" if done.reason else ""
             self.event(done.path, f"shrunk, {size(done.before)} to {size(done.after)}{why}")
         elif done.outcome is Outcome.FAILED:
             self.problem(done.path, done.reason or "failed")
         else:
-            self.event(done.path, f"left alone: {done.reason}")
+            self.event(done.path, f"left alone: {in_words(done.reason)}")
 
     def died(self, path: str) -> None:
         """Tell that the worker died over a photo."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pico_library.records import Outcome
-from pico_library.scan import Choice
-from pico_library.settings import Settings
+from pico_library.model.records import Outcome
+from pico_library.model.settings import Settings
+from pico_library.store.scan import Choice
 from pico_library.watch import messages
 from pico_library.watch.settle import Look
 

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import IO
 
 from pico_core.errors import PicoError
-from pico_library import places
-from pico_library.alone import BusyError, alone
-from pico_library.journal import Journal
-from pico_library.pipeline import Pipeline, Result
-from pico_library.plan import Plan
-from pico_library.records import Record
-from pico_library.room import full_place
-from pico_library.scan import Choice, Found, Photo
-from pico_library.session import Session
-from pico_library.verifier import Verifier
+from pico_library.check.verifier import Verifier
+from pico_library.model.photo import Photo
+from pico_library.model.records import Record
+from pico_library.photo import Pipeline, Result
+from pico_library.run.plan import Plan
+from pico_library.run.session import Session
+from pico_library.store import places
+from pico_library.store.free_space import full_place
+from pico_library.store.journal import Journal
+from pico_library.store.run_lock import BusyError, alone
+from pico_library.store.scan import Choice, Found
 from pico_library.watch import look, messages
 from pico_library.watch.settle import Look
 from pico_library.watch.worker import Answer, Batch, Begun, Done, Ended

@@ -1,0 +1,111 @@
+"""A photo's bytes, and the .pico file that looks like them: what speaks against it, and which quality it takes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pico_codec import origin
+from pico_codec.source import Source, Unsuitable, UnsuitableError, read_source
+from pico_core import encode
+from pico_core.errors import OptionError
+from pico_library.check.checking import Checked
+from pico_library.model import extras
+from pico_library.model.reasons import Reason, SkipError
+from pico_library.model.settings import Settings
+
+if TYPE_CHECKING:
+    from pico_library.check.likeness import Likeness
+
+_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP"})
+_REASONS = {
+    Unsuitable.NOT_A_PICTURE: Reason.NOT_A_PICTURE,
+    Unsuitable.SEVERAL_PICTURES: Reason.ANIMATION,
+    Unsuitable.DEEP: Reason.DEEP,
+    Unsuitable.COLOUR_SPACE: Reason.COLOUR_SPACE,
+}
+_QUALITY_STEP = 15
+_QUALITY_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The bytes of a .pico file that looks like its original; `quality` is None if a size was asked for."""
+
+    data: bytes
+    quality: int | None
+    checked: Checked
+
+
+def to_source(content: bytes, settings: Settings) -> Source:
+    """Read a photo's bytes, and mark its metadata with what they were.
+
+    Raises SkipError if they are to be left alone, FILE_ERRORS if they are damaged.
+    """
+    from PIL import Image
+
+    try:
+        source = read_source(content)
+    except UnsuitableError as error:
+        raise SkipError(_REASONS[error.reason]) from error
+    except Image.DecompressionBombError as error:
+        raise SkipError(Reason.TOO_LARGE) from error
+    if source.format not in _FORMATS:
+        raise SkipError(Reason.NOT_A_PHOTO)
+    if settings.keep_extras:
+        source = extras.with_everything(source, content)
+    reason = extras.reason_to_skip(source, content)
+    if reason is not None:
+        raise SkipError(reason)
+    return replace(source, metadata=origin.marked(source.metadata, hashlib.sha256(content).digest()))
+
+
+def encode_alike(source: Source, before: int, settings: Settings, check: Callable[[bytes], Checked]) -> Alike:
+    """Encode at the first quality that looks like the original, as `check` finds; its file takes `before` bytes.
+
+    Raises SkipError, or what `check` does.
+    """
+    likeness: Likeness | None = None
+    for quality in _qualities(settings):
+        try:
+            data = _encode_within(source, before, quality, settings)
+        except SkipError as error:
+            if likeness is None:
+                raise
+            # What would look alike would save too little.
+            raise SkipError(Reason.UNLIKE, likeness) from error
+        checked = check(data)
+        if is_accepted(checked, settings):
+            return Alike(data, None if settings.target_size else quality, checked)
+        likeness = checked.likeness
+    raise SkipError(Reason.UNLIKE, likeness)
+
+
+def is_accepted(checked: Checked, settings: Settings) -> bool:
+    """Whether the .pico file may stand for the original."""
+    return checked.likeness is not None and checked.likeness.accepted(settings.max_difference)
+
+
+def _encode_within(source: Source, before: int, quality: int, settings: Settings) -> bytes:
+    """Raises SkipError if too little is saved, or nothing fits."""
+    if settings.target_size is None:
+        data = encode(source.pixels, quality=quality, metadata=source.metadata)
+    else:
+        wanted = settings.target_size.of(before)
+        try:
+            data = encode(source.pixels, target_bytes=wanted, metadata=source.metadata)
+        except OptionError as error:
+            raise SkipError(Reason.NO_FIT) from error
+    if len(data) > int((1 - settings.min_saving) * before):
+        raise SkipError(Reason.SMALL_SAVING)
+    return data
+
+
+def _qualities(settings: Settings) -> Iterator[int]:
+    yield settings.quality
+    if settings.target_size is None:
+        for step in range(1, _QUALITY_STEPS + 1):
+            if settings.quality + step * _QUALITY_STEP <= 100:
+                yield settings.quality + step * _QUALITY_STEP

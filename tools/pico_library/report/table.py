@@ -1,0 +1,89 @@
+"""The results of a run as a table for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pico_library.model.records import Record
+from pico_library.report.words import in_words
+
+MOST_ROWS = 40
+_WIDEST_NAME = 60
+
+
+def size(count: int) -> str:
+    """A number of bytes with a unit of the decimal kind, as file managers show it: `949 B`, `12.3 kB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def savings_table(saved: Sequence[Record]) -> str:
+    """Table of the files shrunk, with their total; beyond MOST_ROWS, those that saved most."""
+    shown = sorted(saved, key=lambda one: one.path)
+    if len(shown) > MOST_ROWS:
+        shown = sorted(saved, key=lambda one: (one.after or 0) - (one.before or 0))[:MOST_ROWS]
+    common = common_folder([one.path for one in shown])
+    rows = []
+    for one in shown:
+        before, after = one.before or 0, one.after or 0
+        rows.append((shown_name(one.path, common), size(before), size(after), share(before, after)))
+    if len(saved) > len(shown):
+        rows.append((f"... and {len(saved) - len(shown):,} more", "", "", ""))
+    before, after = sum(one.before or 0 for one in saved), sum(one.after or 0 for one in saved)
+    photos = "1 photo" if len(saved) == 1 else f"{len(saved):,} photos"
+    return layout(
+        ("file", "before", "after", "saved"), rows, (photos, size(before), size(after), share(before, after))
+    )
+
+
+def reasons_table(reasons: Sequence[str]) -> str:
+    """How many files were skipped for which reason, the most frequent first."""
+    counts = Counter(reasons)
+    width = max(len(f"{count:,}") for count in counts.values())
+    return "\n".join(f"  {count:>{width},}  {in_words(reason)}" for reason, count in counts.most_common())
+
+
+def share(before: int, after: int) -> str:
+    """What was saved, in percent."""
+    return f"{100 * (before - after) / max(before, 1):.1f} %"
+
+
+def common_folder(paths: Sequence[Path]) -> Path:
+    """The deepest folder that holds all files: it need not be repeated in every row; if there is none, `.`."""
+    parents = {path.parent for path in paths}
+    common = min(parents, default=Path())
+    while not all(parent == common or common in parent.parents for parent in parents):
+        if common == common.parent:
+            return Path()  # two disks, or a disk and an object store
+        common = common.parent
+    return common
+
+
+def shown_name(path: Path, common: Path) -> str:
+    """The path below the common folder, fit for a terminal; long ones lose their beginning."""
+    name = str(path.relative_to(common) if path.is_relative_to(common) else path)
+    # Names may hold bytes that are no text, and control characters that would garble the terminal.
+    name = "".join(c if c.isprintable() else "?" for c in name)
+    return name if len(name) <= _WIDEST_NAME else "..." + name[3 - _WIDEST_NAME :]
+
+
+def layout(heading: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> str:
+    """Columns that line up, the first to the left, under a heading and, if there is one, over a total."""
+    every = [heading, *rows] + ([total] if total else [])
+    widths = [max(len(row[column]) for row in every) for column in range(len(heading))]
+
+    def line(row: Sequence[str]) -> str:
+        first, *others = (
+            cell.ljust(w) if n == 0 else cell.rjust(w)
+            for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join([first, *others]).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([line(heading), rule, *map(line, rows), *([rule, line(total)] if total else [])])

@@ -1,0 +1,46 @@
+"""What the codes of records mean, in the words that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pico_library.model.reasons import Reason
+
+_SENTENCES: Mapping[str, str] = {
+    Reason.ALREADY_PICO: "a .pico file already",
+    Reason.NAME_TAKEN: "another file has the name that its .pico file would get",
+    Reason.CHANGED_SINCE: "changed since its .pico file was made; move that one away to shrink it anew",
+    Reason.NOT_A_PHOTO: "not a JPEG, PNG or WebP picture",
+    Reason.NOT_A_PICTURE: "not a picture in a format that Pillow reads",
+    Reason.RAW: "camera RAW",
+    Reason.LINK: "symbolic link",
+    Reason.HARD_LINK: "hard link: the data has another name too, so that removing this one frees nothing",
+    Reason.NOT_A_FILE: "a pipe, socket or device",
+    Reason.PLACEHOLDER: "online-only placeholder; its content is not on this disk",
+    Reason.LIVE_PHOTO: "Live Photo: a video of the same name belongs to it",
+    Reason.ANIMATION: "animation or several pages",
+    Reason.COLOUR_SPACE: "CMYK or another colour space that is not RGB or grey",
+    Reason.DEEP: "more than 8 bits a sample",
+    Reason.TOO_LARGE: "more pixels than is safe to open",
+    Reason.NO_MEMORY: "needs more memory than --max-memory allows",
+    Reason.GAIN_MAP: "HDR photo with a gain map",
+    Reason.MOTION: "motion photo: a video follows the picture",
+    Reason.PANORAMA: "panorama with data behind the picture",
+    Reason.SEVERAL: "holds further pictures (a preview or a depth map)",
+    Reason.TRAILER: "holds unknown data behind the picture",
+    Reason.SMALL_SAVING: "would save too little",
+    Reason.UNLIKE: "would not look like the original",
+    Reason.TOO_UNLIKE: (
+        "its .pico file looks less like it than this run asks for; move that one away to shrink it anew"
+    ),
+    Reason.LONG_NAME: "its name is too long to be followed by .pico; shorten it",
+    Reason.NO_FIT: "does not fit --target-size at any quality",
+    Reason.CHANGING: "changed while it was read",
+    Reason.ATTRIBUTES: "its extended attributes cannot be kept on this disk",
+    Reason.ADOPTED: "its .pico file was there already",
+}
+
+
+def in_words(reason: str | None) -> str:
+    """The phrase for a reason. What is no code (the message of a failure) is a phrase already."""
+    return _SENTENCES.get(reason or "", reason or "unknown")

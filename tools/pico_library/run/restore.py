@@ -1,0 +1,158 @@
+""".pico files back into JPEG, PNG or WebP files, with every byte of metadata, dates and access rights."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pico_codec import origin, returned
+from pico_codec.convert import picture_bytes
+from pico_codec.files import OutputError, partial_file, remove_leftovers
+from pico_core import Extra, Metadata, PicoFile
+from pico_core.errors import CorruptError
+from pico_library.check import read_back
+from pico_library.check.checking import read_from_disk
+from pico_library.model import extras
+from pico_library.model.photo import PHOTO_EXTENSIONS, PICO_EXTENSION
+from pico_library.store import originals
+from pico_library.store.paths import is_folder
+
+FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
+_KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A file that was written; `lost` names what its format could not take."""
+
+    target: Path
+    lost: Sequence[str]
+
+
+def find(
+    roots: Sequence[Path], on_problem: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[Path, Path]]:
+    """The .pico files among the roots and in the folders below them, each with the root that it belongs to.
+
+    A file is found once, however many roots lead to it, and belongs to the first. A folder that cannot be listed is
+    passed over; `on_problem` gets the error, whose `filename` is the folder, once. Raises GivenError for a root that
+    cannot be looked at.
+    """
+    seen: set[Path] = set()
+
+    def is_new(path: Path) -> bool:
+        before = len(seen)
+        seen.add(path)
+        return len(seen) > before
+
+    def tell(error: OSError) -> None:
+        if on_problem is not None and is_new(Path(error.filename)):
+            on_problem(error)
+
+    for root in roots:
+        for path, base in _below(root, tell):
+            if is_new(path):
+                yield path, base
+
+
+def _below(root: Path, on_problem: Callable[[OSError], object]) -> Iterator[tuple[Path, Path]]:
+    """The .pico files below one root, or the root itself."""
+    if not is_folder(root):
+        yield root.parent.resolve() / root.name, root.parent.resolve()
+        return
+    base = root.resolve()
+    for folder, below, names in os.walk(base, onerror=on_problem):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower().endswith(PICO_EXTENSION) and not name.startswith("."):
+                yield Path(folder, name), base
+
+
+def original_name(pico: Path) -> str:
+    """The name that the original has by that of the .pico file. A file that is not named like one keeps its name."""
+    return pico.stem if is_named_pico(pico) else pico.name
+
+
+def is_named_pico(path: Path) -> bool:
+    """Whether a file is named like a .pico file."""
+    return path.suffix.lower() == PICO_EXTENSION
+
+
+def name_of(pico: Path, extension: str | None) -> str:
+    """The name of the picture: `IMG.jpg` from `IMG.jpg.pico`, or with another extension (`png`)."""
+    stem = original_name(pico)
+    known = Path(stem).suffix.lower() in PHOTO_EXTENSIONS
+    if extension is None:
+        return stem if known else f"{stem}.jpg"
+    return f"{Path(stem).stem if known else stem}.{extension}"
+
+
+def restore(pico: Path, target: Path) -> Restored:
+    """Write the picture of a .pico file, which stays. An existing target is an OutputError, never replaced.
+
+    The file has its name only after it was read back and its metadata compared. Raises FILE_ERRORS.
+    """
+    if not is_named_pico(pico):
+        with PicoFile(read_from_disk(pico), max_pixels=None):
+            pass  # or its own name would be the first thing in the way of the picture
+    if os.path.lexists(target):
+        msg = f"{target} exists already; move it away, or choose another folder with --output"
+        raise OutputError(msg)
+    kind = _KINDS[target.suffix.lower()]
+    status = pico.stat()
+    with PicoFile(read_from_disk(pico), max_pixels=None) as file:
+        file.verify()
+        metadata, _ = origin.parted(file.metadata)
+        pixels = file.width * file.height
+        data, left, lost = picture_bytes(file.decode(), metadata, kind)
+    if kind == "JPEG":
+        data = extras.repair_multi_picture(data)
+    suited = replace(metadata, extras=returned.suited(metadata.extras, kind))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target.parent)
+        with partial_file(target.parent) as partial:
+            partial.stream.write(data)
+            partial.sync()
+            found = read_back.metadata_of(partial.path, pixels)
+            _check(found, suited, left, lost)
+            with contextlib.suppress(OSError):
+                originals.take_over(pico, partial.path, status)
+            partial.take_name(target)
+    except OSError as error:
+        msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
+        if os.path.lexists(target):
+            msg = f"{target} exists already; move it away, or choose another folder with --output"
+        raise OutputError(msg) from error
+    return Restored(target, (*lost, *(extra.name for extra in left)))
+
+
+def _check(found: Metadata, metadata: Metadata, left: Sequence[Extra], lost: Sequence[str]) -> None:
+    """Compare the metadata that should be in a file with those that are. Raises CorruptError."""
+    wanted = [
+        ("EXIF", _bare(metadata.exif), _bare(found.exif)),
+        ("XMP", metadata.xmp, found.xmp),
+        ("ICC profile", metadata.icc, found.icc),
+    ]
+    for name, before, after in wanted:
+        if name not in lost and before != after:
+            msg = f"the {name} read back differs; the file was discarded"
+            raise CorruptError(msg)
+    missing = _counted(metadata.extras) - _counted((*found.extras, *left))
+    if missing:
+        msg = f"{', '.join(sorted({name for name, _ in missing}))} did not come back; the file was discarded"
+        raise CorruptError(msg)
+
+
+def _bare(exif: bytes | None) -> bytes:
+    """EXIF as a WebP file has it: other formats begin it with a prefix of their own."""
+    return (exif or b"").removeprefix(b"Exif\0\0")
+
+
+def _counted(items: Sequence[Extra]) -> Counter[tuple[str, bytes]]:
+    """How often each item is there. The index of a multi-picture file is repaired: its bytes do not count."""
+    return Counter((one.name, b"" if one.data.startswith(extras.MPF) else one.data) for one in items)
