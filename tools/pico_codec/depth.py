@@ -26,6 +26,8 @@ def bits_a_sample(kind: str, data: bytes, im: Image.Image) -> int:
     """
     if kind == "TIFF":
         return int(max(getattr(im, "tag_v2", {}).get(_TIFF_BITS, (8,))))
+    if kind == "HEIF":
+        return int(im.info.get("bit_depth", 8))
     look = _LOOKS.get(kind)
     try:
         return 8 if look is None else look(data)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 import pillow_pico  # noqa: F401  (makes .pico files sources too)
-from pico_codec import carried, carried_seldom, carried_tiff
+from pico_codec import carried, carried_seldom, carried_tiff, heif
 from pico_codec.depth import bits_a_sample
 from pico_core.container import Metadata
-from pico_core.errors import PicoError
+from pico_core.errors import CorruptError, PicoError
 
 #: What Pillow may raise on a damaged file, and what the codec may.
 FILE_ERRORS = (
@@ -96,25 +96,41 @@ def read_source(data: bytes) -> Source:
     if not data:
         msg = "the file is empty; restore it from a copy"
         raise EmptyError(msg)
-    try:
-        opened = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError as error:
-        raise UnsuitableError(Unsuitable.NOT_A_PICTURE, "convert it to JPEG or PNG first") from error
-    with opened as im:
+    with _opened(data) as im:
         kind = im.format or "?"
         _check_frames(kind, im)
         _check_depth(kind, data, im)
         _mend_transparency(kind, data, im)
-        pixels = _pixels(im)
         known = Metadata(exif=_bytes(im, "exif"), xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"))
-        info = dict(im.info)
-    metadata, left_behind = _everything(kind, data, known, info)
+        metadata, left_behind = _everything(kind, data, known, dict(im.info))
+        pixels = _pixels(heif.turned_back(im, metadata) if kind == heif.FORMAT else im)
     return Source(kind, pixels, metadata, left_behind)
 
 
 def read_source_file(path: Path) -> Source:
     """Read a picture file; see `read_source`. Raises OSError too."""
     return read_source(path.read_bytes())
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the header of a picture file states; None where Pillow cannot open it."""
+    try:
+        with _opened(data) as im:
+            return im.size
+    except FILE_ERRORS:
+        return None
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        if heif.is_heif(data):
+            heif.let_pillow_read()
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:
+        if heif.is_heif(data):
+            msg = "the file is a damaged HEIC picture; restore it from a copy"
+            raise CorruptError(msg) from error
+        raise UnsuitableError(Unsuitable.NOT_A_PICTURE, "convert it to JPEG or PNG first") from error
 
 
 def _everything(kind: str, data: bytes, known: Metadata, info: dict[Any, Any]) -> tuple[Metadata, str | None]:
@@ -128,6 +144,8 @@ def _everything(kind: str, data: bytes, known: Metadata, info: dict[Any, Any]) -
         return carried_seldom.from_jpeg2000(data)
     if kind == "TIFF":
         return carried_tiff.from_tiff(data, known)
+    if kind == heif.FORMAT:
+        return heif.from_heif(data, known), None
     if kind == "PICO":
         return replace(known, extras=carried.from_pico(data)), None
     return known, carried_seldom.left_of(kind, data, info)
@@ -142,7 +160,7 @@ def _check_frames(kind: str, im: Image.Image) -> None:
 def _check_depth(kind: str, data: bytes, im: Image.Image) -> None:
     if bits_a_sample(kind, data, im) > 8 or im.mode.startswith(("I", "F")):
         raise UnsuitableError(Unsuitable.DEEP, "save it with 8 bits a sample first")
-    if im.mode not in _STORED_MODES:
+    if im.mode not in _STORED_MODES or (kind == heif.FORMAT and heif.has_unknown_colours(im.info)):
         raise UnsuitableError(Unsuitable.COLOUR_SPACE, "convert it to RGB first")
 
 
