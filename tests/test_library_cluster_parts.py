@@ -134,20 +134,20 @@ def test_photo_that_needs_more_memory_than_a_worker_has_is_skipped(library: Path
 
 
 def test_objects_are_chosen_and_left_alone_as_files_are(store: ObjectStore) -> None:
-    names = ["a.jpg", ".hidden.jpg", "raw.CR2", "x.tif", "live.jpg", "live.MOV", "b.png", "b.xmp", "old.pico"]
+    names = ["a.jpg", ".hidden.jpg", "raw.CR2", "x.gif", "live.jpg", "live.MOV", "b.png", "b.xmp", "old.pico"]
     names += ["Screenshots/s.png", ".cache/c.jpg", "deep//d.jpg", "b.png.pico"]
     for name in names:
         store_name = f"{BUCKET}/choice/{name}"
         system().call_s3("put_object", Bucket=BUCKET, Key=store_name.partition("/")[2], Body=b"x")
-    found = look([Url(f"s3://{BUCKET}/choice")], Choice(exclude=("screenshots",)))
+    found = look([Url(f"s3://{BUCKET}/choice")], Choice(exclude=("screenshots",), skip_extras=True))
     assert [photo.name for photo in found.photos] == ["a.jpg", "b.png"]
     assert [photo.target_exists for photo in found.photos] == [False, True]
     assert found.photos[1].sidecars == ("b.xmp",)
     assert {str(one.path).rpartition("/")[2]: one.reason for one in found.skipped} == {
         "raw.CR2": Reason.RAW,
-        "x.tif": Reason.NOT_A_PHOTO,
+        "x.gif": Reason.NOT_A_PHOTO,
         "live.jpg": Reason.LIVE_PHOTO,
-        "live.MOV": Reason.NOT_A_PHOTO,
+        "live.MOV": Reason.VIDEO,
         "old.pico": Reason.ALREADY_PICO,
     }
     assert len(found.problems) == 1, "a name that no path can have is told, and passed over"

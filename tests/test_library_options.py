@@ -216,7 +216,7 @@ def test_list_on_the_command_line_takes_the_place_of_that_in_the_file() -> None:
 @pytest.mark.parametrize(
     ("command", "name"),
     [
-        ("shrink", "keep-extras"),
+        ("shrink", "skip-extras"),
         ("shrink", "wait"),
         ("watch", "quiet"),
         ("watch", "poll"),

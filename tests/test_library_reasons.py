@@ -1,4 +1,4 @@
-"""What is left alone and why, and what --keep-extras carries there and back."""
+"""What is left alone and why, and what a .pico file carries of a photo that holds more, there and back."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_every_kind_of_more_than_a_photo_has_its_own_reason(
     (library / "IMG_1.JPG").write_bytes(jpeg(scene))
     (library / "IMG_1.MOV").write_bytes(VIDEO)
     before = fingerprint(library)
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--skip-extras"]) == 0
     assert fingerprint(library) == before
     assert not list(library.glob("*.pico"))
     for name, (_, reason) in kinds.items():
@@ -120,11 +120,11 @@ def test_every_kind_of_more_than_a_photo_has_its_own_reason(
     assert f"2  {in_words(Reason.MOTION)}" in output
 
 
-def test_kept_extras_come_back_byte_for_byte(library: Path, scene: Image.Image) -> None:
+def test_what_a_photo_holds_more_comes_back_byte_for_byte(library: Path, scene: Image.Image) -> None:
     kinds = more_than_a_photo(scene)
     for name, (content, _) in kinds.items():
         (library / name).write_bytes(content)
-    assert main(["shrink", str(library), "--delete-originals", "--keep-extras", "--min-saving", "0"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--min-saving", "0"]) == 0
     assert not list(library.glob("*.jpg"))
     assert main(["restore", str(library)]) == 0
     for name, (content, _) in kinds.items():
@@ -137,23 +137,21 @@ def test_kept_extras_come_back_byte_for_byte(library: Path, scene: Image.Image) 
             assert second_picture(restored) == second_picture(content), "the index points at it"
 
 
-def test_original_goes_in_a_later_run_that_does_not_say_again_to_keep_extras(
+def test_original_goes_in_a_later_run_that_would_skip_what_holds_more(
     library: Path, scene: Image.Image
 ) -> None:
     for name, (content, _) in more_than_a_photo(scene).items():
         (library / name).write_bytes(content)
-    assert main(["shrink", str(library), "--keep-extras", "--min-saving", "0"]) == 0
-    assert main(["shrink", str(library), "--delete-originals", "--min-saving", "0"]) == 0
+    assert main(["shrink", str(library), "--min-saving", "0"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--skip-extras", "--min-saving", "0"]) == 0
     assert not list(library.glob("*.jpg"))
     assert main(["verify", str(library)]) == 0
 
 
-def test_photo_of_a_live_photo_is_shrunk_with_kept_extras_and_its_video_stays(
-    library: Path, scene: Image.Image
-) -> None:
+def test_photo_of_a_live_photo_is_shrunk_and_its_video_stays(library: Path, scene: Image.Image) -> None:
     (library / "IMG_1.JPG").write_bytes(jpeg(scene))
     (library / "IMG_1.mov").write_bytes(VIDEO)
-    assert main(["shrink", str(library), "--keep-extras", "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals"]) == 0
     assert sorted(path.name for path in library.iterdir()) == ["IMG_1.JPG.pico", "IMG_1.mov"]
 
 

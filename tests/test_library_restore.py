@@ -132,7 +132,7 @@ def test_xmp_that_no_jpeg_can_hold_is_named_with_what_can(
     xmp = "<x:xmpmeta/>".encode("utf-16") * 3000
     pico = with_metadata(tmp_path / "a.pico", Metadata(xmp=xmp))
     assert main(["restore", str(pico)]) == 0
-    message = "a.jpg: note: this format cannot carry XMP; choose --format png or webp to keep XMP"
+    message = "a.jpg: note: only the .pico file holds XMP; choose --format png or webp to keep XMP"
     assert message in capsys.readouterr().err
     for extension in ("png", "webp"):
         assert main(["restore", str(pico), "--format", extension]) == 0

@@ -255,13 +255,13 @@ def test_every_skipped_file_is_counted_with_its_reason(
     )
     os.mkfifo(library / "pipe.jpg")
     before = fingerprint(library)
-    assert main(["shrink", str(library)]) == 0
+    assert main(["shrink", str(library), "--skip-extras"]) == 0
     assert fingerprint(library) == before
     assert len(list(library.rglob("*.pico"))) == 2
     output = capsys.readouterr().out
     assert "Skipped 10:" in output
     for line in (
-        "1  not a JPEG, PNG or WebP picture",
+        "1  no picture",
         "1  not a picture in a format that Pillow reads",
         "1  symbolic link",
         "1  would save too little",
@@ -364,3 +364,16 @@ def test_progress_is_one_calm_line_from_its_first_moment(
     assert "\n" not in sys.stderr.getvalue()
     assert drawn[0].endswith("0 of 2 photos, 0 B saved, ? left")
     assert " kB saved, " in drawn[-1]
+
+
+def test_photo_left_alone_for_its_saving_is_tried_again_with_another_check_or_other_weights(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["shrink", str(library), "--min-saving", "99.9%"]
+    main(asked)
+    assert main(asked) == 3, "nothing to do"
+    monkeypatch.setattr("pico_library.model.settings.CHECK", 99)
+    assert main(asked) == 0
+    assert main(asked) == 3
+    monkeypatch.setattr("pico_core.registry.default_id", lambda: bytes(32))
+    assert main(asked) != 3

@@ -20,6 +20,7 @@ Carried = tuple[tuple[Extra, ...], str | None]
 OPAQUE = "application/octet-stream"
 #: The name of the item that holds the bytes after a JPEG picture.
 JPEG_TRAILER = "JPEG trailer"
+TRAILERS = {"PNG": "PNG trailer", "WEBP": "WebP trailer"}
 #: What `left_behind` says of a file of several pictures.
 MULTI_PICTURE = "further pictures (a preview, a gain map or a depth map)"
 _TRAILER = "bytes after the picture (a motion photo's video, or another picture)"
@@ -60,15 +61,11 @@ def from_jpeg(data: bytes, known: Metadata) -> Carried:
 def from_png(data: bytes, known: Metadata) -> Carried:
     """Read the chunks of a PNG file; `known` as in `from_jpeg`."""
     extras = []
-    position = _PNG_HEADER
-    kind = b""
-    while kind != b"IEND" and position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        payload = data[position + 8 : position + 8 + length]
+    for kind, start, stop in png_chunks(data):
+        payload = data[start:stop]
         if payload and not _png_elsewhere(kind, payload, known):
             extras.append(Extra(f"PNG {kind.decode('latin-1')}", OPAQUE, payload))
-        position += 12 + length
-    trailer, too_long = trailer_of("PNG trailer", data[position:])
+    trailer, too_long = trailer_of(TRAILERS["PNG"], data[end_of_picture("PNG", data) :])
     return (*extras, *trailer), too_long
 
 
@@ -76,20 +73,37 @@ def from_webp(data: bytes, known: Metadata) -> Carried:
     """Read the chunks of a WebP file; `known` as in `from_jpeg`."""
     extras = []
     position = 12
-    end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
+    end = end_of_picture("WEBP", data)
     while position + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, position)
         payload = data[position + 8 : position + 8 + length]
         if payload and not _webp_elsewhere(kind, payload, known):
             extras.append(Extra(f"WebP {kind.decode('latin-1')}", OPAQUE, payload))
         position += 8 + length + length % 2
-    trailer, too_long = trailer_of("WebP trailer", data[end:])
+    trailer, too_long = trailer_of(TRAILERS["WEBP"], data[end:])
     return (*extras, *trailer), too_long
 
 
 def from_pico(data: bytes) -> tuple[Extra, ...]:
     """Take over the extras of a .pico file."""
     return Container(io.BytesIO(data)).metadata.extras
+
+
+def end_of_picture(kind: str, data: bytes) -> int:
+    """Where the picture of a PNG or WebP file ends, and what follows it begins."""
+    if kind == "WEBP":
+        return min(len(data), 8 + int(struct.unpack_from("<I", data, 4)[0]))
+    return max((stop + 4 for _, _, stop in png_chunks(data)), default=_PNG_HEADER)
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of the payload of each chunk, up to the end of the picture or to the damage."""
+    position = _PNG_HEADER
+    kind = b""
+    while kind != b"IEND" and position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        yield kind, position + 8, position + 8 + length
+        position += 12 + length
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -68,6 +68,22 @@ def from_tiff(data: bytes, known: Metadata) -> tuple[Metadata, str | None]:
     return replace(known, exif=exif), "; ".join(left) or None
 
 
+def without_pixels(data: bytes) -> bytes:
+    """A TIFF file but for the strips or tiles of its picture: all that `from_tiff` leaves behind is in it.
+
+    Its tags say still where the pixels were, and so where to put others.
+    """
+    reader = _Reader(data)
+    main = reader.directory(reader.first)
+    rest, position = b"", 0
+    for start, length in sorted(
+        zip(reader.numbers(main, 273, 324), reader.numbers(main, 279, 325), strict=False)
+    ):
+        rest += data[position:start]
+        position = max(position, start + length)
+    return rest + data[position:]
+
+
 def _pointer(tag: int, entries: dict[int, _Entry]) -> _Entry:
     return _Entry(tag, _LONG, 1, list(entries.values()))
 
@@ -104,6 +120,16 @@ class _Reader:
             if entry is not None:
                 found.setdefault(entry.tag, entry)
         return found
+
+    def numbers(self, entries: dict[int, _Entry], *tags: int) -> list[int]:
+        """The values, whole numbers, of the first of some tags that is there."""
+        entry = next((entries[tag] for tag in tags if tag in entries), None)
+        if entry is None or not isinstance(entry.value, bytes):
+            return []
+        width = len(entry.value) // entry.number
+        return [
+            self._number(entry.value[start : start + width]) for start in range(0, len(entry.value), width)
+        ]
 
     def _entry(self, row: bytes) -> _Entry | None:
         tag, kind = struct.unpack_from(f"{self.order}HH", row)

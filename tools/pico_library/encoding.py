@@ -19,7 +19,7 @@ from pico_library.model.settings import Settings
 if TYPE_CHECKING:
     from pico_library.check.likeness import Likeness
 
-_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP"})
+_FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "HEIF", "TIFF"})
 _REASONS = {
     Unsuitable.NOT_A_PICTURE: Reason.NOT_A_PICTURE,
     Unsuitable.SEVERAL_PICTURES: Reason.ANIMATION,
@@ -54,12 +54,13 @@ def to_source(content: bytes, settings: Settings) -> Source:
         raise SkipError(Reason.TOO_LARGE) from error
     if source.format not in _FORMATS:
         raise SkipError(Reason.NOT_A_PHOTO)
-    if settings.keep_extras:
-        source = extras.with_everything(source, content)
-    reason = extras.reason_to_skip(source, content)
-    if reason is not None:
+    if settings.skip_extras and (reason := extras.reason_to_skip(source, content)) is not None:
         raise SkipError(reason)
-    return replace(source, metadata=origin.marked(source.metadata, hashlib.sha256(content).digest()))
+    source = extras.with_everything(source, content)
+    if source.left_behind is not None:
+        raise SkipError(Reason.TRAILER)
+    mark = origin.marked(source.metadata, hashlib.sha256(content).digest(), source.format)
+    return replace(source, metadata=mark)
 
 
 def encode_alike(source: Source, before: int, settings: Settings, check: Callable[[bytes], Checked]) -> Alike:
@@ -98,9 +99,12 @@ def _encode_within(source: Source, before: int, quality: int, settings: Settings
             data = encode(source.pixels, target_bytes=wanted, metadata=source.metadata)
         except OptionError as error:
             raise SkipError(Reason.NO_FIT) from error
-    if len(data) > int((1 - settings.min_saving) * before):
-        raise SkipError(Reason.SMALL_SAVING)
-    return data
+    if len(data) <= int((1 - settings.min_saving) * before):
+        return data
+    # What comes along as it is may be most of the file; without it the photo might have saved enough.
+    carried = sum(len(extra.data) for extra in source.metadata.extras)
+    alone_is_enough = len(data) - carried <= int((1 - settings.min_saving) * (before - carried))
+    raise SkipError(Reason.LARGE_EXTRAS if carried and alone_is_enough else Reason.SMALL_SAVING)
 
 
 def _qualities(settings: Settings) -> Iterator[int]:

@@ -383,18 +383,13 @@ class Pipeline(Steps):
         return record
 
     def _compare_draft(self, job: Job, draft: Draft, data: bytes, source: Source) -> Checked:
-        return self._check(job, Path(draft.name), keep_extras=self._settings.keep_extras)
+        return self._check(job, Path(draft.name))
 
     def _compare(self, job: Job, published: Published) -> Checked:
-        try:
-            return self._check(job, job.photo.target, keep_extras=self._settings.keep_extras)
-        except CheckError:
-            if self._settings.keep_extras:
-                raise
-            return self._check(job, job.photo.target, keep_extras=True)  # made so by an earlier run
+        return self._check(job, job.photo.target)
 
-    def _check(self, job: Job, target: Path, *, keep_extras: bool) -> Checked:
-        checked = self._verifier.check_against(target, job.photo.path, keep_extras=keep_extras)
+    def _check(self, job: Job, target: Path) -> Checked:
+        checked = self._verifier.check_against(target, job.photo.path, keep_extras=True)
         if checked.original_digest != job.digest:
             raise SkipError(Reason.CHANGING)
         return checked
@@ -413,7 +408,7 @@ class Pipeline(Steps):
             at = originals.free_name(self._settings.archive, path)
         current = record
         try:
-            if not may_leave(record, alone=not self._settings.keep_extras):
+            if not may_leave(record, alone=self._settings.skip_extras):
                 return record, None
             current = record.with_original(Original.LEAVING, at)
             self._journal.record(current)

@@ -98,7 +98,7 @@ class _OnWorker(Steps):
 
     def _compare(self, job: Job, published: Published) -> Checked:
         try:
-            expected = Expected.of(job.content.data, keep_extras=self._settings.keep_extras)
+            expected = Expected.of(job.content.data, keep_extras=True)
             return check_data(_read_published(job.photo.key_of_target, published), expected)
         except (StorageError, UnknownModelError, CheckError):
             raise

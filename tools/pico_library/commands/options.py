@@ -112,7 +112,11 @@ def add_look(command: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"LPIPS that the worst crop may have, before quality is raised (default {DEFAULT_DIFFERENCE})",
     )
-    look.add_argument("--keep-extras", action=Flag, help="carry videos, gain maps ... in the .pico file")
+    look.add_argument(
+        "--skip-extras",
+        action=Flag,
+        help="leave photos alone that hold more: a gain map, a video ... (default: all of it comes along)",
+    )
 
 
 def add_which(command: argparse.ArgumentParser) -> None:
@@ -152,7 +156,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         target_size=arguments.target_size,
         min_saving=arguments.min_saving,
         max_difference=arguments.max_difference,
-        keep_extras=arguments.keep_extras,
+        skip_extras=arguments.skip_extras,
         archive=folder_of(arguments.archive, "--archive") if mode is Mode.ARCHIVE else None,
         dry_run=getattr(arguments, "dry_run", False),
         max_memory=arguments.max_memory,
@@ -165,7 +169,7 @@ def choice_of(arguments: argparse.Namespace, settings: Settings) -> Choice:
         folder_of(arguments.output, "--output") if arguments.output else None,
         tuple(arguments.include or ()),
         tuple(arguments.exclude or ()),
-        settings.keep_extras,
+        settings.skip_extras,
         settings.mode.lets_go,
     )
 

@@ -22,7 +22,7 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "shrink": _Command("write a .pico file for every photo"),
     "watch": _Command("shrink photos as they appear in folders"),
-    "restore": _Command("make JPEG, PNG or WebP pictures from .pico files again"),
+    "restore": _Command("make pictures (JPEG, PNG, WebP) from .pico files again"),
     "undo": _Command("take a run back: originals return, the .pico files it wrote go"),
     "verify": _Command("check .pico files, with or without their originals"),
     "report": _Command("what was saved: as a table, JSON, CSV or a web page"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pico_codec.cli import explain
@@ -12,9 +13,10 @@ from pico_library.commands.options import folder_of
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.store.paths import exists
 
-DESCRIPTION = """Write the picture of every .pico file again, as JPEG, PNG or WebP, with all its metadata, its date and
-its access rights. The pixels are those of the .pico file: where the very bytes of the original still lie in the
-Trash or an archive, `pico-library undo` brings them back instead. .pico files stay; no file is ever replaced."""
+DESCRIPTION = """Write the picture of every .pico file again, with all its metadata, its date and its access rights: as
+the JPEG, PNG or WebP picture that it was, a HEIC picture as JPEG, a TIFF as PNG. The pixels are those of the .pico
+file: where the very bytes of the original still lie in the Trash or an archive, `pico-library undo` brings them back
+instead. .pico files stay; no file is ever replaced."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -56,14 +58,40 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_restored(pico: Path, folder: Path, extension: str | None) -> bool:
     """Restore a picture into a folder, and say what stays behind or why it failed."""
-    from pico_library.run.restore import name_of, restore
+    from pico_library.run.restore import restore_as
 
     try:
-        restored = restore(pico, folder / name_of(pico, extension))
+        restored = restore_as(pico, folder, extension)
     except FILE_ERRORS as error:
         complain(pico, explain(error))
         return False
     if restored.lost:
         hint = "; choose --format png or webp to keep XMP" if "XMP" in restored.lost else ""
-        complain(restored.target, f"note: this format cannot carry {', '.join(restored.lost)}{hint}")
+        complain(
+            restored.target, f"note: only the .pico file holds {', '.join(_in_words(restored.lost))}{hint}"
+        )
     return True
+
+
+def _in_words(names: Sequence[str]) -> list[str]:
+    """What stays behind, each kind once; of a HEIC file its items have long names."""
+    words = []
+    for name in names:
+        for part, word in _KINDS_OF_EXTRAS.items():
+            if part in name:
+                words.append(word)
+                break
+        else:
+            words.append(name)
+    return [word for word in dict.fromkeys(words) if word]
+
+
+_KINDS_OF_EXTRAS = {
+    "hdrgainmap": "the HDR gain map",
+    "depth": "the depth map",
+    "disparity": "the depth map",
+    "matte": "the mattes of a portrait",
+    "HEIF box mpvd": "the video of a motion photo",
+    "HEIF meta": "",
+    "HEIF item": "further pictures of the HEIC file",
+}

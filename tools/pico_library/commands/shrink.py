@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -43,6 +44,7 @@ from pico_library.console import (
     print_exactly,
     printable,
 )
+from pico_library.model.reasons import Reason
 from pico_library.model.records import Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.model.url import location
@@ -56,12 +58,13 @@ from pico_library.store.paths import exists
 if TYPE_CHECKING:
     from pico_library.run.session import Session
 
+_MOST_NAMED = 8
 _FIELDS = ("path", "outcome", "reason", "before", "after", "quality", "score", "target")
 
-DESCRIPTION = """Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, PNG and WebP pictures among the
-files and in the folders given. Unless you ask for it with --replace, --archive or --delete-originals, no original
-is changed, moved or removed. Each .pico file is read back, decoded and compared with the original by another
-process before it counts."""
+DESCRIPTION = """Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, HEIC, PNG, WebP and TIFF pictures among
+the files and in the folders given. Unless you ask for it with --replace, --archive or --delete-originals, no
+original is changed, moved or removed. Each .pico file is read back, decoded and compared with the original by
+another process before it counts."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -267,6 +270,9 @@ def _print_for_people(summary: Summary) -> None:
         print("No photo was shrunk.")
     if summary.reasons:
         print(f"\nSkipped {len(summary.reasons):,}:\n{reasons_table(summary.reasons)}")
+    programs = [one.path for one in plan.found.skipped if one.reason == Reason.PROGRAM_FOLDER]
+    if programs:
+        print(f"\nFolders of programs, not looked into: {_named(programs)}.")
     if plan.photos and plan.absent:
         for root, count in plan.absent.items():
             photos = plural(count, "photo")
@@ -281,6 +287,13 @@ def _print_for_people(summary: Summary) -> None:
     if summary.interrupted:
         print("\nStopped early; run the same command again to go on.")
     print(f"\n{_what_happened(summary)} Took {summary.seconds:.0f} s.")
+
+
+def _named(paths: Sequence[Path]) -> str:
+    """Some paths by name, and how many more there are."""
+    names = [printable(str(path)) for path in paths[:_MOST_NAMED]]
+    more = len(paths) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")
 
 
 def _print_nothing_to_do(plan: Plan) -> None:

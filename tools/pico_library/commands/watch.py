@@ -17,8 +17,8 @@ from pico_library.store.paths import exists, is_folder
 from pico_library.store.scan import Choice
 
 DESCRIPTION = """Shrink the photos that are in folders now, and those that appear there later, as `pico-library shrink`
-does: JPEG, PNG and WebP, each only when it has settled. Runs until it is stopped, in the background of everything
-else, and finishes the photo at work then. With --install it runs from every login on."""
+does: JPEG, HEIC, PNG, WebP and TIFF, each only when it has settled. Runs until it is stopped, in the background of
+everything else, and finishes the photo at work then. With --install it runs from every login on."""
 
 _LEFT_OUT = ("paths", "once", "install", "uninstall", "start", "yes")
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}

@@ -1,7 +1,7 @@
 """What a photo's file holds beside the photo: found, carried whole inside the .pico file, and put right again.
 
 A .pico file carries these parts as opaque items. `pico_codec.carried` brings the small ones along always, and
-`pico_codec.returned` all of them back; here are the large ones, which travel only on request.
+`pico_codec.returned` all of them back; here are the large ones: videos, further pictures, data of unknown kinds.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 
-from pico_codec import carried
+from pico_codec import carried, carried_tiff, heif
 from pico_codec.source import Source
 from pico_core.container import Extra
 from pico_library.model.reasons import Reason, more_inside
 
 MPF = b"MPF\0"
+#: The name of the item that holds a TIFF file but for its pixels, where it has more tags than EXIF can.
+TIFF_REST = "TIFF without its pixels"
 _EOI, _APP2, _SOS = 0xD9, 0xE2, 0xDA
 _MP_ENTRY_TAG, _MP_ENTRY_SIZE = 0xB002, 16
 
@@ -49,6 +51,8 @@ def parts_of(source: Source, data: bytes) -> Parts:
 
 def reason_to_skip(source: Source, data: bytes) -> Reason | None:
     """What would be lost if the photo alone became a .pico file; None if that is nothing."""
+    if source.format == heif.FORMAT:
+        return _more_in_heif(source)
     if source.left_behind is None:
         return None
     parts = parts_of(source, data)
@@ -56,9 +60,25 @@ def reason_to_skip(source: Source, data: bytes) -> Reason | None:
     return more_inside(parts.heads, parts.behind, several=several) or Reason.TRAILER
 
 
+def _more_in_heif(source: Source) -> Reason | None:
+    names = [extra.name for extra in source.metadata.extras]
+    described = b"".join(extra.data for extra in source.metadata.extras if extra.name == heif.DESCRIPTION)
+    if not names:
+        return None
+    found = more_inside([described], b"".join(name.encode() for name in names), several=True)
+    return Reason.MOTION if any("mpvd" in name for name in names) else found
+
+
 def with_everything(source: Source, data: bytes) -> Source:
-    """The source with all that it holds among its extras. Only for JPEG files; others are returned as they are."""
-    if source.left_behind is None or source.format not in ("JPEG", "MPO"):
+    """The source with all that it holds among its extras. What no extra can hold is left behind still."""
+    if source.left_behind is None:
+        return source
+    if source.format in carried.TRAILERS:
+        name = carried.TRAILERS[source.format]
+        return _with(source, Extra(name, carried.OPAQUE, data[carried.end_of_picture(source.format, data) :]))
+    if source.format == "TIFF":
+        return _with(source, Extra(TIFF_REST, carried.OPAQUE, carried_tiff.without_pixels(data)))
+    if source.format not in ("JPEG", "MPO"):
         return source
     parts = parts_of(source, data)
     extras = [extra for extra in source.metadata.extras if extra.name != carried.JPEG_TRAILER]
@@ -67,6 +87,11 @@ def with_everything(source: Source, data: bytes) -> Source:
     if parts.behind:
         extras.append(Extra(carried.JPEG_TRAILER, carried.OPAQUE, parts.behind))
     metadata = replace(source.metadata, extras=tuple(extras))
+    return replace(source, metadata=metadata, left_behind=None)
+
+
+def _with(source: Source, extra: Extra) -> Source:
+    metadata = replace(source.metadata, extras=(*source.metadata.extras, extra))
     return replace(source, metadata=metadata, left_behind=None)
 
 

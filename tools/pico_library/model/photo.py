@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Other formats either hold more than a .pico file can (TIFF, RAW, GIF) or are small already (HEIC, AVIF).
-PHOTO_EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
-RAW_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in re.findall(
-        r"\w+",
-        "3fr arw cr2 cr3 crw dng erf gpr iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f",
-    )
+#: The formats that become .pico files, by the extensions of their names. Others either hold more than a .pico file
+#: can (RAW, GIF) or are small already (AVIF, JPEG XL).
+FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    ".png": "PNG",
+    ".webp": "WEBP",
+}
+PHOTO_EXTENSIONS = frozenset(FORMATS)
+
+
+def _extensions(names: str) -> frozenset[str]:
+    return frozenset(f".{name}" for name in names.split())
+
+
+#: Pictures of other kinds, videos; what is neither is no picture.
+PICTURE_EXTENSIONS = _extensions(
+    "avif avifs bmp dib eps gif heics heifs ico icns j2k jp2 jpf jpx jxl jxr pbm pcx pgm pnm ppm psb psd svg tga xcf"
+)
+VIDEO_EXTENSIONS = _extensions(
+    "3g2 3gp avi flv insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts ogv thm vob webm wmv"
+)
+RAW_EXTENSIONS = _extensions(
+    "3fr arw cr2 cr3 crw dng erf gpr iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
 )
 PICO_EXTENSION = ".pico"
 

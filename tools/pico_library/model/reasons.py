@@ -18,6 +18,9 @@ class Reason(StrEnum):
     CHANGED_SINCE = "changed-since"
     NOT_A_PHOTO = "not-a-photo"
     NOT_A_PICTURE = "not-a-picture"
+    NO_PICTURE = "no-picture"
+    VIDEO = "video"
+    PROGRAM_FOLDER = "program-folder"
     RAW = "raw"
     LINK = "link"
     HARD_LINK = "hard-link"
@@ -35,6 +38,7 @@ class Reason(StrEnum):
     SEVERAL = "several"
     TRAILER = "trailer"
     SMALL_SAVING = "small-saving"
+    LARGE_EXTRAS = "large-extras"
     UNLIKE = "unlike"
     TOO_UNLIKE = "too-unlike"
     LONG_NAME = "long-name"
@@ -48,7 +52,7 @@ class Reason(StrEnum):
 TRANSIENT = frozenset(
     {Reason.CHANGING, Reason.PLACEHOLDER, Reason.NAME_TAKEN, Reason.CHANGED_SINCE, Reason.TOO_UNLIKE}
 )
-#: What `--keep-extras` carries inside the .pico file, so that nothing needs to be skipped.
+#: What a .pico file carries whole, so that nothing is skipped but with `--skip-extras`.
 CARRIED_ON_REQUEST = frozenset(
     {Reason.GAIN_MAP, Reason.MOTION, Reason.PANORAMA, Reason.SEVERAL, Reason.TRAILER, Reason.LIVE_PHOTO}
 )

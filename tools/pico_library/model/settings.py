@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pico_core import registry
 from pico_core.errors import OptionError
 
 DEFAULT_QUALITY = 60
+#: Which way of judging the look is at work: another number has photos that it refused tried again.
+CHECK = 1
 DEFAULT_SAVING = 0.10
 DEFAULT_DIFFERENCE = 0.30  # LPIPS (AlexNet) of the worst crop; samples/ pass it at quality 60
 
@@ -56,14 +59,14 @@ class Settings:
     target_size: TargetSize | None = None
     min_saving: float = DEFAULT_SAVING
     max_difference: float = DEFAULT_DIFFERENCE
-    keep_extras: bool = False
+    skip_extras: bool = False
     archive: Path | None = None
     dry_run: bool = False
     max_memory: int | None = None
 
     @property
     def decisive(self) -> str:
-        """What a decision to skip a photo depended on: with other settings it is looked at again."""
+        """What a decision to skip a photo depended on: with other settings, weights or check it is looked at again."""
         size = self.target_size and (self.target_size.count or self.target_size.share)
         memory = self.max_memory or ""
         parts = (
@@ -71,8 +74,10 @@ class Settings:
             size or "",
             self.min_saving,
             self.max_difference,
-            int(self.keep_extras),
+            int(self.skip_extras),
             memory,
+            CHECK,
+            registry.default_id().hex()[:8],
         )
         return "/".join(f"{part}" for part in parts)
 

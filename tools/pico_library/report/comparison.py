@@ -39,9 +39,8 @@ def compare_worst_place(record: Record) -> Comparison | None:
         content, data = original.read_bytes(), record.target.read_bytes()
         if (_digest(content), _digest(data)) != (record.digest, record.target_digest):
             return None
-        pixels = read_source(content).pixels
-        with Image.open(io.BytesIO(content)) as im:
-            orientation = orientation_of(im.info.get("exif"))
+        source = read_source(content)
+        pixels, orientation = source.pixels, orientation_of(source.metadata.exif)
         # Photos that are shown turned by a quarter get a window that lies on its side.
         sides = (HEIGHT, WIDTH) if orientation > 4 else (WIDTH, HEIGHT)
         box = _around(record.crop, sides, pixels.shape[1], pixels.shape[0])

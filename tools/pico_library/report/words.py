@@ -10,8 +10,11 @@ _SENTENCES: Mapping[str, str] = {
     Reason.ALREADY_PICO: "a .pico file already",
     Reason.NAME_TAKEN: "another file has the name that its .pico file would get",
     Reason.CHANGED_SINCE: "changed since its .pico file was made; move that one away to shrink it anew",
-    Reason.NOT_A_PHOTO: "not a JPEG, PNG or WebP picture",
+    Reason.NOT_A_PHOTO: "a picture, but no JPEG, HEIC, PNG, WebP or TIFF",
     Reason.NOT_A_PICTURE: "not a picture in a format that Pillow reads",
+    Reason.NO_PICTURE: "no picture",
+    Reason.VIDEO: "a video",
+    Reason.PROGRAM_FOLDER: "a folder that belongs to a program or to the system",
     Reason.RAW: "camera RAW",
     Reason.LINK: "symbolic link",
     Reason.HARD_LINK: "hard link: the data has another name too, so that removing this one frees nothing",
@@ -29,6 +32,9 @@ _SENTENCES: Mapping[str, str] = {
     Reason.SEVERAL: "holds further pictures (a preview or a depth map)",
     Reason.TRAILER: "holds unknown data behind the picture",
     Reason.SMALL_SAVING: "would save too little",
+    Reason.LARGE_EXTRAS: (
+        "would save too little: most of the file is a video, a gain map or other data that comes along as it is"
+    ),
     Reason.UNLIKE: "would not look like the original",
     Reason.TOO_UNLIKE: (
         "its .pico file looks less like it than this run asks for; move that one away to shrink it anew"

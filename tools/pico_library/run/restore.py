@@ -1,4 +1,4 @@
-""".pico files back into JPEG, PNG or WebP files, with every byte of metadata, dates and access rights."""
+""".pico files back into pictures of the format that they had, with every byte of metadata, dates and access rights."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from pico_core.errors import CorruptError
 from pico_library.check import read_back
 from pico_library.check.checking import read_from_disk
 from pico_library.model import extras
+from pico_library.model.photo import FORMATS as NAMED
 from pico_library.model.photo import PHOTO_EXTENSIONS, PICO_EXTENSION
 from pico_library.store import originals
 from pico_library.store.paths import is_folder
 
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
-_KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+#: Of what an original is made again whose format nothing here writes, or not with all its metadata.
+_INSTEAD = {"MPO": "JPEG", "HEIF": "JPEG", "TIFF": "PNG"}
+_EXTENSIONS = {kind: extension for extension, kind in FORMATS.items()}
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,39 @@ def name_of(pico: Path, extension: str | None) -> str:
     stem = original_name(pico)
     known = Path(stem).suffix.lower() in PHOTO_EXTENSIONS
     if extension is None:
-        return stem if known else f"{stem}.jpg"
+        promised = NAMED.get(Path(stem).suffix.lower())
+        instead = _EXTENSIONS.get(_INSTEAD.get(promised or "", ""), "jpg")
+        return (
+            stem if known and promised not in _INSTEAD else f"{Path(stem).stem if known else stem}.{instead}"
+        )
     return f"{Path(stem).stem if known else stem}.{extension}"
 
 
-def restore(pico: Path, target: Path) -> Restored:
+def restore_as(pico: Path, folder: Path, extension: str | None) -> Restored:
+    """Write the picture of a .pico file into a folder, in the format asked for, or that it had; see `restore`.
+
+    A picture with transparency never becomes a JPEG, whatever its name.
+    """
+    if extension is not None:
+        return restore(pico, folder / name_of(pico, extension))
+    target = folder / name_of(pico, None)
+    if not is_named_pico(pico):
+        return restore(pico, target)
+    with PicoFile(read_from_disk(pico), max_pixels=None) as file:
+        kind = origin.format_of(file.metadata)
+        has_alpha = file.channels in (2, 4)
+    kind = _INSTEAD.get(kind or "", kind)
+    if has_alpha and (kind or NAMED[target.suffix.lower()]) == "JPEG":
+        return restore(pico, target.with_suffix(".png"))
+    # A file may have been of another format than its name says: then it is so again.
+    return restore(pico, target, kind)
+
+
+def restore(pico: Path, target: Path, kind: str | None = None) -> Restored:
     """Write the picture of a .pico file, which stays. An existing target is an OutputError, never replaced.
 
-    The file has its name only after it was read back and its metadata compared. Raises FILE_ERRORS.
+    Its format is that of the target's extension, or `kind`. The file has its name only after it was read back and
+    its metadata compared. Raises FILE_ERRORS.
     """
     if not is_named_pico(pico):
         with PicoFile(read_from_disk(pico), max_pixels=None):
@@ -102,7 +130,7 @@ def restore(pico: Path, target: Path) -> Restored:
     if os.path.lexists(target):
         msg = f"{target} exists already; move it away, or choose another folder with --output"
         raise OutputError(msg)
-    kind = _KINDS[target.suffix.lower()]
+    kind = kind or NAMED[target.suffix.lower()]
     status = pico.stat()
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
         file.verify()

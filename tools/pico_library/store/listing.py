@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pico_library.model.url import Url
 from pico_library.store.objects import objects
-from pico_library.store.scan import Choice, Found, Place, matches, scan, sort_in
+from pico_library.store.scan import Choice, Found, Place, is_of_a_program, matches, scan, sort_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,12 @@ def _look_below(root: Url, choice: Choice, found: Found, seen: set[str]) -> None
 
 
 def _passed_over(folder: str, name: str, base: Path, only: str | None, choice: Choice) -> bool:
-    """Whether an object is hidden, or lies in a folder that is hidden or excluded."""
+    """Whether an object is hidden, or lies in a folder that is hidden, excluded or a program's."""
     if name.startswith(".") and name != only:
         return True
     place = Url(folder)
     inner = [place, *place.parents][: len(place.parts) - len(base.parts)]
-    return any(one.name.startswith(".") or matches(str(one), str(base), choice.exclude) for one in inner)
+    return any(
+        one.name.startswith(".") or is_of_a_program(one.name) or matches(str(one), str(base), choice.exclude)
+        for one in inner
+    )

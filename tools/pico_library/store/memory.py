@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pico_codec.source import picture_size
 from pico_library.model.reasons import Reason, SkipError
 
 #: What two processes with torch and the weights take before they see a photo, and what a pixel adds to both.
@@ -21,13 +21,8 @@ def needed(content: bytes) -> int:
 
     A file that Pillow cannot open needs none: what is wrong with it is said when it is read.
     """
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(content)) as im:
-            return BYTES_PER_PIXEL * im.width * im.height + BYTES_PER_BYTE * len(content)
-    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError):
-        return 0
+    size = picture_size(content)
+    return 0 if size is None else BYTES_PER_PIXEL * size[0] * size[1] + BYTES_PER_BYTE * len(content)
 
 
 class Budget:

@@ -11,7 +11,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from pico_library.model.photo import PHOTO_EXTENSIONS, PICO_EXTENSION, RAW_EXTENSIONS, Photo, Skipped
+from pico_library.model.photo import (
+    PHOTO_EXTENSIONS,
+    PICO_EXTENSION,
+    PICTURE_EXTENSIONS,
+    RAW_EXTENSIONS,
+    VIDEO_EXTENSIONS,
+    Photo,
+    Skipped,
+)
 from pico_library.model.reasons import Reason
 from pico_library.model.url import Url
 from pico_library.store import trash
@@ -20,8 +28,17 @@ from pico_library.store.paths import is_folder
 
 SIDECAR_EXTENSIONS = frozenset({".xmp", ".aae"})
 
-_LIVE_EXTENSIONS = frozenset({".jpg", ".jpeg"})
-_VIDEO_EXTENSIONS = (".mov", ".mp4")
+_LIVE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".heic"})
+_LIVE_VIDEOS = (".mov", ".mp4")
+#: Libraries and caches of photo programs, and what NAS and Windows keep for themselves; in small letters.
+_PROGRAM_FOLDERS = (
+    *("*.photoslibrary", "*.photolibrary", "*.aplibrary", "*.migratedphotolibrary", "*.migratedaplibrary"),
+    *("*.lrdata", "*.lrlibrary", "*.lrcat-data", "*.cocatalog", "*.cosessiondb", "captureone", "*.dtbase2"),
+    *("*.imovielibrary", "*.fcpbundle", "*.tvlibrary", "*.photoboothlibrary", "ipod photo cache"),
+    *("@eadir", "@__thumb", "@synoeastream", "@recycle", "#recycle", "#snapshot", "@recently-snapshot"),
+    *("$recycle.bin", "recycler", "recycled", "system volume information", "lost+found", "found.000"),
+    *("network trash folder", "temporary items", "lost.dir"),
+)
 _SMALLEST_PLACEHOLDER = 1 << 16  # smaller files may lie inside the directory entry and take no block
 _MAC_DATALESS = 0x40000000
 _WINDOWS_RECALL = 0x1000 | 0x40000 | 0x400000  # offline, recall on open, recall on data access
@@ -31,13 +48,13 @@ _WINDOWS_RECALL = 0x1000 | 0x40000 | 0x400000  # offline, recall on open, recall
 class Choice:
     """Which files a scan takes. Patterns match a name, or a path below the folder given, ignoring case.
 
-    With `keep_extras` the photo of a Live Photo is taken: its video stays where it is, as a file of its own.
+    The photo of a Live Photo is taken, too, unless `skip_extras`: its video stays where it is, as a file of its own.
     """
 
     output: Path | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    keep_extras: bool = False
+    skip_extras: bool = False
     keep_hard_links: bool = False
 
 
@@ -53,6 +70,8 @@ class Found:
 
 def scan(roots: Sequence[Path], choice: Choice | None = None) -> Found:
     """Look through files and folders, in the order of their names; hidden ones and the Trash are passed over.
+
+    Folders of programs are left alone, unless they are roots.
 
     The .pico file of `a/b/IMG.jpg` goes beside it or, found under the root `a`, to `output/b/IMG.jpg.pico`.
     A file is found once, however many roots lead to it, and its path is absolute. Links are not followed, but
@@ -122,8 +141,16 @@ def _folders(
         if only is None:
             below = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
             below = [path for path in below if not trash.is_trash(path, home)]
-            waiting += [path for path in reversed(below) if not matches(path, base, choice.exclude)]
+            below = [path for path in below if not matches(path, base, choice.exclude)]
+            programs = [path for path in below if is_of_a_program(os.path.basename(path))]  # noqa: PTH119
+            found.skipped += [Skipped(Path(path), Reason.PROGRAM_FOLDER) for path in programs]
+            waiting += [path for path in reversed(below) if path not in programs]
         yield folder, entries
+
+
+def is_of_a_program(name: str) -> bool:
+    """Whether a folder of this name belongs to a program, which would miss what somebody else moves there."""
+    return any(fnmatchcase(name.lower(), pattern) for pattern in _PROGRAM_FOLDERS)
 
 
 def sort_in(found: Found, seen: set[str], folder: Path, entries: Sequence[Entry], place: Place) -> None:
@@ -173,14 +200,16 @@ def _reason(entry: Entry, names: set[str], lower: set[str], choice: Choice) -> s
         return Reason.RAW
     if extension in SIDECAR_EXTENSIONS:
         return ""
+    if extension in VIDEO_EXTENSIONS:
+        return Reason.VIDEO
     if extension not in PHOTO_EXTENSIONS:
-        return Reason.NOT_A_PHOTO
+        return Reason.NOT_A_PHOTO if extension in PICTURE_EXTENSIONS else Reason.NO_PICTURE
     status = _status(entry)
     if not stat.S_ISREG(status.st_mode):
         return Reason.NOT_A_FILE
     if is_placeholder(status):
         return Reason.PLACEHOLDER
-    if not choice.keep_extras and _is_live(entry.name, lower):
+    if choice.skip_extras and _is_live(entry.name, lower):
         return Reason.LIVE_PHOTO
     if status.st_nlink > 1 and choice.keep_hard_links:
         return Reason.HARD_LINK
@@ -204,7 +233,7 @@ def is_live(path: Path) -> bool:
 
 def _is_live(name: str, lower: set[str]) -> bool:
     stem, dot, extension = name.lower().rpartition(".")
-    return dot + extension in _LIVE_EXTENSIONS and any(stem + video in lower for video in _VIDEO_EXTENSIONS)
+    return dot + extension in _LIVE_EXTENSIONS and any(stem + video in lower for video in _LIVE_VIDEOS)
 
 
 def is_placeholder(status: os.stat_result) -> bool:

@@ -7,18 +7,22 @@ from pathlib import Path
 
 from PIL import Image
 
-from pico_codec import origin
+from pico_codec import heif, origin
 from pico_codec.source import FILE_ERRORS
 from pico_core.container import Container
 from pico_core.errors import PicoError
-from pico_library.model.photo import PHOTO_EXTENSIONS
+from pico_library.model.photo import FORMATS, PHOTO_EXTENSIONS
 from pico_library.model.records import Identity, Original, Record
 from pico_library.store import originals, places
 from pico_library.store.journal import Journal
 from pico_library.thumbnail import orientation_of
 from pico_library.view.catalogue import Entry
 
-_CONTENT_TYPES = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_CONTENT_TYPES = {
+    **dict.fromkeys(("JPEG", "MPO"), "image/jpeg"),
+    **{kind: f"image/{kind.lower()}" for kind in ("PNG", "WEBP", "HEIF", "TIFF")},
+}
+_NOT_IN_BROWSERS = frozenset({"image/heif", "image/tiff"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,16 @@ def _candidates(pico: Path, record: Record | None) -> list[Path]:
 
 def _examined(path: Path, entry: Entry) -> Before | None:
     try:
+        if FORMATS.get(path.suffix.lower()) == heif.FORMAT:
+            heif.let_pillow_read()
         with Image.open(path) as im:
             content_type = _CONTENT_TYPES.get(im.format or "")
             orientation = orientation_of(im.info.get("exif"))
             size = (im.height, im.width) if orientation > 4 else im.size
         if content_type is None or size != (entry.width, entry.height):
             return None
-        as_it_is = orientation == 1 or content_type == "image/jpeg"
+        shown = content_type not in _NOT_IN_BROWSERS
+        as_it_is = shown and (orientation == 1 or content_type == "image/jpeg")
         return Before(path, path.stat().st_size, content_type, as_it_is)
     except FILE_ERRORS:
         return None

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from pico_library.store import trash
-from pico_library.store.scan import Choice, Found, Place, matches, sort_in
+from pico_library.store.scan import Choice, Found, Place, is_of_a_program, matches, sort_in
 
 
 def into(folders: Collection[str]) -> Callable[[Sequence[Path], Choice], Found]:
     """A way to look, as `make_plan` wants it, that finds what `scan` would find in these very folders.
 
-    Folders that `scan` would not come to (hidden, excluded, in the Trash, outside the roots, behind a link), and such
-    as are gone, hold nothing.
+    Folders that `scan` would not come to (hidden, excluded, of a program, in the Trash, outside the roots, behind a
+    link), and such as are gone, hold nothing.
     """
 
     def look(roots: Sequence[Path], choice: Choice) -> Found:
@@ -54,6 +54,7 @@ def _is_part(folder: str, base: str, choice: Choice) -> bool:
         if (
             part.startswith(".")
             or trash.is_trash(str(place), home)
+            or is_of_a_program(part)
             or matches(str(place), base, choice.exclude)
         ):
             return False
