@@ -52,6 +52,7 @@ class Program:
         command line, any other PicoError or OSError a failure; both are said in one line.
         """
         given = sys.argv[1:] if argv is None else list(argv)
+        have_all_streams()
         print_any_name()
         try:
             code = self._run(given)
@@ -77,6 +78,25 @@ class Program:
         arguments.command_line = shlex.join([self.name, *given])
         run: Run = arguments.run
         return run(arguments)
+
+
+def have_all_streams() -> None:
+    """Have something at the numbers 0 to 2, which a service or a shell may have closed.
+
+    Else the next file that is opened, the journal for instance, would get the number and all that is printed there;
+    and what is meant for people would be printed where programs read.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def print_any_name() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from pico_codec.program import brought_out, print_any_name, say
+from pico_codec.program import brought_out, have_all_streams, print_any_name, say
 from pico_core.errors import PicoError
 from pico_library.arguments import UsageError
 from pico_library.commands.parsers import parsed
@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on sloppy EXIF are no help here
+        have_all_streams()
         print_any_name()
         try:
             arguments = parsed(argv)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pico_codec import origin
 from pico_codec.source import Source, Unsuitable, UnsuitableError, read_source
 from pico_core import encode
-from pico_core.errors import OptionError
+from pico_core.errors import CorruptError, OptionError
 from pico_library.check.checking import Checked
 from pico_library.model import extras
 from pico_library.model.reasons import Reason, SkipError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "HEIF", "TIFF"})
 _REASONS = {
-    Unsuitable.NOT_A_PICTURE: Reason.NOT_A_PICTURE,
     Unsuitable.SEVERAL_PICTURES: Reason.ANIMATION,
     Unsuitable.DEEP: Reason.DEEP,
     Unsuitable.COLOUR_SPACE: Reason.COLOUR_SPACE,
@@ -49,6 +48,9 @@ def to_source(content: bytes, settings: Settings) -> Source:
     try:
         source = read_source(content)
     except UnsuitableError as error:
+        if error.reason is Unsuitable.NOT_A_PICTURE:  # though it is named like one
+            msg = "cannot be read as a picture: it is damaged, or none; restore it from a copy"
+            raise CorruptError(msg) from error
         raise SkipError(_REASONS[error.reason]) from error
     except Image.DecompressionBombError as error:
         raise SkipError(Reason.TOO_LARGE) from error

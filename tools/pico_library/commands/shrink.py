@@ -116,6 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
         plan = session.plan(arguments.paths, choice)
         for path, error in plan.found.problems:
             complain(path, f"cannot be looked into ({error.strerror}); see that you may read it")
+        for option, patterns in (("--include", choice.include), ("--exclude", choice.exclude)):
+            for pattern in patterns:
+                if pattern not in plan.found.used:
+                    complain(f"{option} {pattern}", "fits nothing here; check the spelling")
         if plan.photos and settings.mode.lets_go and not _agreed(arguments, plan, settings):
             return USAGE
         summary = Summary(plan, settings)

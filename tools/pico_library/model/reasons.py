@@ -17,7 +17,6 @@ class Reason(StrEnum):
     NAME_TAKEN = "name-taken"
     CHANGED_SINCE = "changed-since"
     NOT_A_PHOTO = "not-a-photo"
-    NOT_A_PICTURE = "not-a-picture"
     NO_PICTURE = "no-picture"
     VIDEO = "video"
     PROGRAM_FOLDER = "program-folder"

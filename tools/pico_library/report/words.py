@@ -11,7 +11,6 @@ _SENTENCES: Mapping[str, str] = {
     Reason.NAME_TAKEN: "another file has the name that its .pico file would get",
     Reason.CHANGED_SINCE: "changed since its .pico file was made; move that one away to shrink it anew",
     Reason.NOT_A_PHOTO: "a picture, but no JPEG, HEIC, PNG, WebP or TIFF",
-    Reason.NOT_A_PICTURE: "not a picture in a format that Pillow reads",
     Reason.NO_PICTURE: "no picture",
     Reason.VIDEO: "a video",
     Reason.PROGRAM_FOLDER: "a folder that belongs to a program or to the system",

@@ -147,7 +147,7 @@ class Journal:
             rows = self._database.execute(query).fetchall()
         decode = os.fsdecode
         return {
-            decode(path): Seen(outcome, reason, settings, size, mtime, target and decode(target))
+            decode(path): Seen(outcome, reason, settings, size, int(mtime), target and decode(target))
             for path, outcome, reason, settings, size, mtime, target, _ in rows
         }
 
@@ -293,7 +293,7 @@ def _row(record: Record) -> tuple[object, ...]:
         _signed(identity.device),
         _signed(identity.inode),
         identity.size,
-        identity.mtime_ns,
+        _storable(identity.mtime_ns),
         record.digest,
         record.outcome,
         _text(record.reason),
@@ -332,7 +332,7 @@ def _record(row: tuple[Any, ...]) -> Record:
     ) = rest
     return Record(
         path=Path(os.fsdecode(path)),
-        identity=Identity(device, inode, size, mtime_ns),
+        identity=Identity(device, inode, size, int(mtime_ns)),
         outcome=Outcome(outcome),
         reason=reason,
         settings=settings or "",
@@ -357,6 +357,11 @@ def _summary(row: tuple[Any, ...], counts: Mapping[Outcome, int], sizes: tuple[i
     number, started, finished, state, mode, roots, settings = row
     paths = tuple(Path(root) for root in json.loads(roots))
     return RunSummary(number, started, finished, state, mode, paths, json.loads(settings), counts, *sizes)
+
+
+def _storable(number: int) -> int | bytes:
+    """A time in nanoseconds as SQLite can hold it: of years after 2262 and before 1677 as the digits in ASCII."""
+    return number if -(1 << 63) <= number < 1 << 63 else str(number).encode()
 
 
 def _signed(number: int) -> int:

@@ -61,20 +61,24 @@ def _look_below(root: Url, choice: Choice, found: Found, seen: set[str]) -> None
         if str(Url(url)) != url:
             odd = OSError(errno.EINVAL, "its name has empty parts or dots for folders")
             found.problems.append((Url(url), odd))
-        elif not _passed_over(folder, name, base, only, choice):
+        elif not _passed_over(folder, name, base, only, choice, found.used):
             folders.setdefault(folder, []).append(ObjectEntry(folder, name, status))
     for folder, entries in sorted(folders.items()):
         entries.sort(key=lambda entry: entry.name)
         sort_in(found, seen, Url(folder), entries, Place(base, choice, only))
 
 
-def _passed_over(folder: str, name: str, base: Path, only: str | None, choice: Choice) -> bool:
+def _passed_over(
+    folder: str, name: str, base: Path, only: str | None, choice: Choice, used: set[str]
+) -> bool:
     """Whether an object is hidden, or lies in a folder that is hidden, excluded or a program's."""
     if name.startswith(".") and name != only:
         return True
     place = Url(folder)
     inner = [place, *place.parents][: len(place.parts) - len(base.parts)]
     return any(
-        one.name.startswith(".") or is_of_a_program(one.name) or matches(str(one), str(base), choice.exclude)
+        one.name.startswith(".")
+        or is_of_a_program(one.name)
+        or matches(str(one), str(base), choice.exclude, used)
         for one in inner
     )

@@ -19,6 +19,7 @@ from pico_codec.files import partial_file, sync_folder
 from pico_core.errors import PicoError
 from pico_library.model.faults import Step, reach
 from pico_library.model.records import Identity, Original
+from pico_library.store import access
 
 _CHUNK = 1 << 20
 
@@ -165,9 +166,10 @@ def make_folder(folder: Path, source: Path | None = None) -> None:
         folder, source = folder.parent, None if source is None else source.parent
     for one, alike in reversed(missing):
         status = None if alike is None else alike.stat()
-        one.mkdir(0o777 if status is None else 0o700 | stat.S_IMODE(status.st_mode) & 0o777, exist_ok=True)
-        if status is not None:
+        one.mkdir(0o777 if status is None else 0o700, exist_ok=True)
+        if alike is not None and status is not None:
             _give_owner(one, status)
+            access.copy_rights(alike, one, status.st_mode | 0o700)
 
 
 def _give_owner(path: Path, status: os.stat_result) -> None:
@@ -220,7 +222,7 @@ def take_over(source: Path, target: Path, status: os.stat_result) -> None:
     except OSError as error:
         missing = error
     _give_owner(target, status)
-    target.chmod(stat.S_IMODE(status.st_mode))
+    access.copy_rights(source, target, status.st_mode)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     if missing is not None:
         raise OSError(errno.ENOTSUP, "extended attributes cannot be kept") from missing

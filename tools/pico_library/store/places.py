@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -69,7 +70,7 @@ def lock_file() -> Path:
 
 def config_file() -> Path:
     """The settings' file, which need not exist."""
-    return _own(platformdirs.user_config_path(_NAME, appauthor=False)) / "config.toml"
+    return _own(platformdirs.user_config_path) / "config.toml"
 
 
 def file_system(path: Path) -> str | None:
@@ -96,9 +97,23 @@ def is_network(kind: str) -> bool:
 
 
 def _data_folder() -> Path:
-    return _own(platformdirs.user_data_path(_NAME, appauthor=False))
+    return _own(platformdirs.user_data_path)
 
 
-def _own(usual: Path) -> Path:
+def home() -> Path | None:
+    """The user's home; None for a user of no name, as in a container, whose surroundings name none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def _own(usual: Callable[..., Path]) -> Path:
     chosen = os.environ.get(VARIABLE)
-    return Path(chosen) if chosen else usual
+    if chosen:
+        return Path(chosen)
+    try:
+        return usual(_NAME, appauthor=False)
+    except RuntimeError as error:
+        msg = f"this user has no home folder; set HOME, or {VARIABLE} to a folder of yours"
+        raise PlaceError(msg) from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
 import stat
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -60,12 +63,13 @@ class Choice:
 
 @dataclass
 class Found:
-    """What a scan found; `folders` are all that hold, or are to hold, .pico files."""
+    """What a scan found; `folders` are all that hold, or are to hold, .pico files, `used` the patterns that fitted."""
 
     photos: list[Photo] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
     problems: list[tuple[Path, OSError]] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
 
 def scan(roots: Sequence[Path], choice: Choice | None = None) -> Found:
@@ -141,7 +145,7 @@ def _folders(
         if only is None:
             below = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
             below = [path for path in below if not trash.is_trash(path, home)]
-            below = [path for path in below if not matches(path, base, choice.exclude)]
+            below = [path for path in below if not matches(path, base, choice.exclude, found.used)]
             programs = [path for path in below if is_of_a_program(os.path.basename(path))]  # noqa: PTH119
             found.skipped += [Skipped(Path(path), Reason.PROGRAM_FOLDER) for path in programs]
             waiting += [path for path in reversed(below) if path not in programs]
@@ -165,7 +169,7 @@ def sort_in(found: Found, seen: set[str], folder: Path, entries: Sequence[Entry]
         if entry.path in seen or (place.only or entry.name) != entry.name:
             continue
         seen.add(entry.path)
-        if not _wanted(entry, str(place.base), choice):
+        if not _wanted(entry, str(place.base), choice, found.used):
             continue
         try:
             if entry.is_dir(follow_symlinks=False):
@@ -207,7 +211,7 @@ def _reason(entry: Entry, names: set[str], lower: set[str], choice: Choice) -> s
     status = _status(entry)
     if not stat.S_ISREG(status.st_mode):
         return Reason.NOT_A_FILE
-    if is_placeholder(status):
+    if is_placeholder(status) and not (_has_no_blocks(status) and _has_data(entry.path)):
         return Reason.PLACEHOLDER
     if choice.skip_extras and _is_live(entry.name, lower):
         return Reason.LIVE_PHOTO
@@ -242,7 +246,25 @@ def is_placeholder(status: os.stat_result) -> bool:
         return True
     if getattr(status, "st_flags", 0) & _MAC_DATALESS:
         return True
+    return _has_no_blocks(status)
+
+
+def _has_no_blocks(status: os.stat_result) -> bool:
     return status.st_size > _SMALLEST_PLACEHOLDER and getattr(status, "st_blocks", 1) == 0
+
+
+def _has_data(path: str) -> bool:
+    """Whether a file of no blocks has content all the same: some file systems do not count them."""
+    if not hasattr(os, "SEEK_DATA"):
+        return False
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        os.lseek(descriptor, 0, os.SEEK_DATA)
+    except OSError as error:
+        return error.errno != errno.ENXIO  # that is one hole; others do not know where they have holes
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _sidecars(name: str, lower: set[str], names: set[str]) -> tuple[str, ...]:
@@ -257,21 +279,38 @@ def _bases(name: str) -> tuple[str, str]:
     return name.rpartition(".")[0].lower(), name.lower()
 
 
-def _wanted(entry: Entry, base: str, choice: Choice) -> bool:
-    if choice.include and not matches(entry.path, base, choice.include):
+def _wanted(entry: Entry, base: str, choice: Choice, used: set[str]) -> bool:
+    if choice.include and not matches(entry.path, base, choice.include, used):
         return False
-    return not matches(entry.path, base, choice.exclude)
+    return not matches(entry.path, base, choice.exclude, used)
 
 
-def matches(path: str, base: str, patterns: Sequence[str]) -> bool:
-    """Whether a name, or its path below `base`, fits one of the patterns; case does not count."""
+def matches(path: str, base: str, patterns: Sequence[str], used: set[str] | None = None) -> bool:
+    """Whether a name, or its path below `base`, fits one of the patterns, in which `*` and `?` stand for others.
+
+    Neither case counts nor how letters with accents are stored. Patterns that fit are added to `used`.
+    """
     if not patterns:
         return False
-    below = os.path.relpath(path, base).replace(os.sep, "/").lower()
+    below = _plain(os.path.relpath(path, base).replace(os.sep, "/"))
     name = below.rpartition("/")[2]
-    return any(
-        fnmatchcase(text, pattern.lower().rstrip("/")) for pattern in patterns for text in (below, name)
-    )
+    fitting = {
+        pattern for pattern in patterns if any(fnmatchcase(text, _literal(pattern)) for text in (below, name))
+    }
+    if used is not None:
+        used |= fitting
+    return bool(fitting)
+
+
+def _plain(text: str) -> str:
+    """A name in small letters, each letter with its accent one character: Macs store them apart."""
+    return unicodedata.normalize("NFC", text.lower())
+
+
+@functools.lru_cache
+def _literal(pattern: str) -> str:
+    """A pattern in which brackets are brackets: names of folders have them, and nobody means a class of letters."""
+    return _plain(pattern).rstrip("/").removeprefix("./").replace("[", "[[]")
 
 
 def _names_in(folder: Path) -> set[str]:

@@ -21,8 +21,10 @@ from urllib.parse import quote, unquote
 
 from pico_codec.files import sync_folder
 from pico_library.model.records import Identity
+from pico_library.store import places
 from pico_library.store.originals import OriginalError, move, what_to_do
 
+_NO_HOME = Path(os.sep, "no-home")
 _NOTE = ".trashinfo"
 _one_at_a_time = threading.Lock()  # the calls of the other systems do not say whether several may
 
@@ -57,7 +59,7 @@ def find_in_trash(path: Path, identity: Identity) -> Path | None:
                     status = file.stat()
                     if Identity.of(status).same_content(identity):
                         found.append((note.stat().st_mtime_ns, file))
-    plain = Path.home() / ".Trash" / path.name  # macOS keeps no such notes
+    plain = _home() / ".Trash" / path.name  # macOS keeps no such notes
     if sys.platform == "darwin" and plain.is_file() and Identity.of(plain.stat()).same_content(identity):
         found.append((0, plain))
     return max(found)[1] if found else None
@@ -84,7 +86,7 @@ def _is_used(folder: Path, home: str) -> bool:
     """Whether what is called like a Trash is one: `.trash` is, too, what some programs call a folder of their own."""
     if str(folder) == home or not re.fullmatch(r"\.trash(-\D.*)?", folder.name.lower()):
         return True
-    return folder.parent == Path.home() or folder.parent.is_mount()
+    return folder.parent == _home() or folder.parent.is_mount()
 
 
 def _is_freedesktop() -> bool:
@@ -99,7 +101,7 @@ def _hand_over(path: Path) -> None:
 
 def _move_to_trash(path: Path, status: os.stat_result) -> Path:
     home = _home_trash()
-    if status.st_dev == _nearest(home).stat().st_dev:
+    if not home.is_relative_to(_NO_HOME) and status.st_dev == _nearest(home).stat().st_dev:
         return _put(path, home, None)
     top = _top_of_disk(path)
     return _put(path, _trash_of_disk(top), top)
@@ -166,9 +168,14 @@ def _trashes(path: Path) -> Iterator[tuple[Path, Path]]:
     yield top / f".Trash-{os.getuid()}", top
 
 
+def _home() -> Path:
+    """The user's home; for a user without one, a folder that is not there."""
+    return places.home() or _NO_HOME
+
+
 def _home_trash() -> Path:
     data = Path(os.environ.get("XDG_DATA_HOME") or "")  # a relative one is ignored, as the specification says
-    return (data if data.is_absolute() else Path.home() / ".local" / "share") / "Trash"
+    return (data if data.is_absolute() else _home() / ".local" / "share") / "Trash"
 
 
 def _trash_of_disk(top: Path) -> Path:
