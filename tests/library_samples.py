@@ -139,7 +139,7 @@ def ask(mode: str, library: Path) -> list[str]:
     options = {
         "archive": ["--archive", str(library.parent / "archive")],
         "replace": ["--replace"],
-        "delete": ["--delete-originals"],
+        "delete": ["--delete-originals", "--yes"],
         "beside": [],
     }
     return ["shrink", str(library), "--jobs", "1", *options[mode]]

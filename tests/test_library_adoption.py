@@ -68,7 +68,7 @@ def test_retouched_photo_stays_though_the_journal_was_lost(
     lose_the_journal(home)
     save(retouched(scene(samples)), photo, seconds)
     before = fingerprint(library)
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes"]) == 0
     assert fingerprint(library) == before
     assert journal_of(photo).reason == reason
 
@@ -165,7 +165,7 @@ def test_nothing_but_a_file_of_its_own_is_taken_for_a_pico_file(library: Path, t
     (library / "linked.png.pico").symlink_to(tmp_path / "away" / "linked.png.pico")
     (library / "folder.png.pico").mkdir()
     before = fingerprint(library)
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes"]) == 0
     assert fingerprint(library) == before
     for name in ("pipe", "dangling", "linked", "folder"):
         assert journal_of(library / f"{name}.png").reason == Reason.NAME_TAKEN

@@ -206,7 +206,7 @@ def test_photo_that_takes_the_name_of_another_never_replaces_its_pico_file(libra
         drawing(library / name, 40)
         os.utime(library / name, ns=(10**18, 10**18))
     (library / "1.png.pico").write_bytes(b"somebody else's")
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes"]) == 0
     assert (library / "0.png.pico").read_bytes() == first
     assert (library / "0.png").exists()
     assert journal_of(library / "0.png").reason == Reason.CHANGED_SINCE

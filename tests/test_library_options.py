@@ -14,6 +14,7 @@ from library_samples import drawing
 from pico_library.cli import main
 from pico_library.commands.options import choice_of, settings_of
 from pico_library.commands.parsers import parsers
+from pico_library.console import WEIGHTS_MAY_CHANGE
 from pico_library.model.settings import Mode
 from pico_library.store import places
 from pico_library.watch.service import words_of
@@ -164,6 +165,7 @@ def test_end_of_the_input_and_anything_but_yes_is_a_no(
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     assert main([*command.split(), str(library), "--archive", str(tmp_path / "archive")]) == 2
     told = capsys.readouterr()
+    assert WEIGHTS_MAY_CHANGE in told.out, "what speaks against it is said where it is asked"
     assert told.out.rstrip().endswith("Go on? [y/N]")
     assert not told.err
     assert [path.name for path in library.iterdir()] == ["0.png"]
@@ -262,3 +264,20 @@ def test_bench_of_a_photo_that_is_not_there_says_so(bench: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.endswith("there is no file nowhere.jpg\n")
+
+
+@pytest.mark.parametrize("how", [["shrink"], ["watch", "--once"]])
+def test_nothing_is_deleted_where_nobody_can_be_asked_but_by_yes(
+    how: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = drawing(tmp_path / "0.png")
+    assert main([*how, str(tmp_path), "--delete-originals"]) == 2
+    assert "nobody is here to be asked; say --yes too" in capsys.readouterr().err
+    assert photo.exists()
+    assert not list(tmp_path.glob("*.pico"))
+
+
+@pytest.mark.parametrize("command", ["shrink", "watch"])
+def test_help_says_that_weights_may_change(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert WEIGHTS_MAY_CHANGE in capsys.readouterr().out

@@ -109,7 +109,7 @@ def test_every_kind_of_more_than_a_photo_has_its_own_reason(
     (library / "IMG_1.JPG").write_bytes(jpeg(scene))
     (library / "IMG_1.MOV").write_bytes(VIDEO)
     before = fingerprint(library)
-    assert main(["shrink", str(library), "--delete-originals", "--skip-extras"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes", "--skip-extras"]) == 0
     assert fingerprint(library) == before
     assert not list(library.glob("*.pico"))
     for name, (_, reason) in kinds.items():
@@ -124,7 +124,7 @@ def test_what_a_photo_holds_more_comes_back_byte_for_byte(library: Path, scene: 
     kinds = more_than_a_photo(scene)
     for name, (content, _) in kinds.items():
         (library / name).write_bytes(content)
-    assert main(["shrink", str(library), "--delete-originals", "--min-saving", "0"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes", "--min-saving", "0"]) == 0
     assert not list(library.glob("*.jpg"))
     assert main(["restore", str(library)]) == 0
     for name, (content, _) in kinds.items():
@@ -143,7 +143,10 @@ def test_original_goes_in_a_later_run_that_would_skip_what_holds_more(
     for name, (content, _) in more_than_a_photo(scene).items():
         (library / name).write_bytes(content)
     assert main(["shrink", str(library), "--min-saving", "0"]) == 0
-    assert main(["shrink", str(library), "--delete-originals", "--skip-extras", "--min-saving", "0"]) == 0
+    assert (
+        main(["shrink", str(library), "--delete-originals", "--yes", "--skip-extras", "--min-saving", "0"])
+        == 0
+    )
     assert not list(library.glob("*.jpg"))
     assert main(["verify", str(library)]) == 0
 
@@ -151,7 +154,7 @@ def test_original_goes_in_a_later_run_that_would_skip_what_holds_more(
 def test_photo_of_a_live_photo_is_shrunk_and_its_video_stays(library: Path, scene: Image.Image) -> None:
     (library / "IMG_1.JPG").write_bytes(jpeg(scene))
     (library / "IMG_1.mov").write_bytes(VIDEO)
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes"]) == 0
     assert sorted(path.name for path in library.iterdir()) == ["IMG_1.JPG.pico", "IMG_1.mov"]
 
 
@@ -175,7 +178,7 @@ def test_names_never_collide(library: Path, scene: Image.Image, tmp_path: Path) 
         (library / name).write_bytes(jpeg(scene))
     drawing(library / "IMG.png")
     names = sorted(path.name for path in library.iterdir())
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes"]) == 0
     assert sorted(path.name for path in library.iterdir()) == [f"{name}.pico" for name in names]
     assert main(["restore", str(library), "--output", str(tmp_path / "out")]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
@@ -293,7 +296,7 @@ def test_extended_attributes_follow(library: Path, tmp_path: Path) -> None:
         os.setxattr(photo, "user.xdg.tags", b"holiday")
     except OSError:
         pytest.skip("this disk has no extended attributes")
-    assert main(["shrink", str(library), "--delete-originals"]) == 0
+    assert main(["shrink", str(library), "--delete-originals", "--yes"]) == 0
     assert os.getxattr(library / "a.png.pico", "user.xdg.tags") == b"holiday"
     assert main(["restore", str(library)]) == 0
     assert os.getxattr(photo, "user.xdg.tags") == b"holiday"

@@ -144,7 +144,7 @@ def test_density_of_a_scan_comes_back(library: Path) -> None:
     """Without EXIF it is in the JFIF segment, which Pillow writes anew."""
     with Image.open(library / "0.png") as scan:
         scan.save(library / "scan.jpg", quality=100, subsampling=0, dpi=(600, 600))
-    assert main(["shrink", str(library / "scan.jpg"), "--delete-originals"]) == 0
+    assert main(["shrink", str(library / "scan.jpg"), "--delete-originals", "--yes"]) == 0
     assert main(["restore", str(library / "scan.jpg.pico")]) == 0
     with Image.open(library / "scan.jpg") as restored:
         assert restored.info["dpi"] == (600, 600)

@@ -146,12 +146,12 @@ def test_no_original_goes_whose_pico_file_looks_worse_than_this_run_allows(libra
     assert made.score > 0.05
     before = fingerprint(library)
     strict = ["shrink", str(photo), "--quality", "90", "--max-difference", "0.05"]
-    assert main([*strict, "--delete-originals"]) == 0
+    assert main([*strict, "--delete-originals", "--yes"]) == 0
     assert fingerprint(library) == before
     record = journal_of(photo)
     assert (record.outcome, record.reason) == (Outcome.SKIPPED, Reason.TOO_UNLIKE)
     assert record.target_digest == made.target_digest
-    assert main(["shrink", str(photo), "--delete-originals", "--max-difference", "2"]) == 0
+    assert main(["shrink", str(photo), "--delete-originals", "--yes", "--max-difference", "2"]) == 0
     assert not photo.exists(), "as the owner wants it"
 
 
@@ -169,7 +169,7 @@ def test_date_rights_and_tags_of_today_are_kept_when_the_pico_file_was_there(
     os.utime(photo, ns=(10**18, 1_000_000_000_000_000_000))
     photo.chmod(0o600)
     tagged = tag(photo)
-    assert main(["shrink", str(photo), "--delete-originals"]) == 0
+    assert main(["shrink", str(photo), "--delete-originals", "--yes"]) == 0
     assert not photo.exists()
     assert main(["restore", str(target)]) == 0
     status = photo.stat()
@@ -190,13 +190,13 @@ def test_original_whose_tags_a_pico_file_that_was_there_cannot_take_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "setxattr", refuse)
-        assert main(["shrink", str(photo), "--delete-originals"]) == 0
+        assert main(["shrink", str(photo), "--delete-originals", "--yes"]) == 0
         assert photo.exists()
         assert journal_of(photo).reason == Reason.ATTRIBUTES
     os.setxattr(library / "0.png.pico", "user.xdg.tags", b"grandma")
     with monkeypatch.context() as patch:
         patch.setattr(os, "setxattr", refuse)
-        assert main(["shrink", str(photo), "--delete-originals", "--min-saving", "0"]) == 0
+        assert main(["shrink", str(photo), "--delete-originals", "--yes", "--min-saving", "0"]) == 0
         assert not photo.exists(), "what is there need not be given"
 
 

@@ -138,7 +138,7 @@ def test_undo_never_removes_a_pico_file_that_no_run_wrote(library: Path) -> None
 
 
 def test_undo_says_what_cannot_come_back(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["shrink", str(library / "0.png"), "--delete-originals"]) == 0
+    assert main(["shrink", str(library / "0.png"), "--delete-originals", "--yes"]) == 0
     assert main(archive(library)) == 0
     gone = journal_of(library / "2021" / "1.png").original_at
     assert gone is not None
@@ -288,7 +288,7 @@ def test_restored_picture_has_every_byte_of_metadata_and_its_date(tmp_path: Path
         os.utime(path, ns=(10**18, 1_622_862_182_000_000_000))
         path.chmod(0o640)
     sources = {path.name: read_source_file(path) for path in folder.iterdir()}
-    assert main(["shrink", str(folder), "--delete-originals"]) == 0
+    assert main(["shrink", str(folder), "--delete-originals", "--yes"]) == 0
     assert main(["restore", str(folder)]) == 0
     for name, source in sources.items():
         again = read_source_file(folder / name)

@@ -161,7 +161,17 @@ def test_once_leaves_alone_what_was_undone_and_shrink_takes_it(folder: Path) -> 
     photo = drawing(folder / "0.png")
     assert main(["shrink", str(folder)]) == 0
     assert main(["undo", "1"]) == 0
-    once = ["watch", "--once", "--settle", "0.1s", "--priority", "normal", "--delete-originals", str(folder)]
+    once = [
+        "watch",
+        "--once",
+        "--settle",
+        "0.1s",
+        "--priority",
+        "normal",
+        "--delete-originals",
+        "--yes",
+        str(folder),
+    ]
     assert main(once) == 3
     assert photo.exists()
     assert not pico_of(photo).exists()

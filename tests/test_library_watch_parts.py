@@ -218,7 +218,9 @@ def test_stopped_amid_a_photo_it_is_finished_or_untouched(
 ) -> None:
     """`kill PID`, and a whole service that is told at once, verifier and all."""
     before = {drawing(folder / f"{n:02}.png", n).name: None for n in range(30)}
-    with subprocess.Popen([*watch_command, "--delete-originals"], stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        [*watch_command, "--delete-originals", "--yes"], stderr=subprocess.PIPE, text=True
+    ) as run:
         until(lambda: list(folder.glob("*.pico")) or run.poll() is not None)
         processes = [psutil.Process(run.pid)]
         for process in processes + (processes[0].children(recursive=True) if everyone else []):

@@ -21,6 +21,11 @@ EXIT_CODES = """exit codes:
 """
 
 
+#: Until the weights are frozen with version 0.1.0; said wherever originals may go, and in --help.
+WEIGHTS_MAY_CHANGE = """The weights may still be replaced before version 0.1.0 is released, and a .pico file cannot be
+read without those that wrote it: keep a copy of your originals until then."""
+
+
 def complain(about: Path | str, what: str) -> None:
     """One line on standard error: the program, the file, what is wrong and what to do.
 

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from pico_library.arguments import Flag
 from pico_library.cluster.request import DASK, LOCAL, objection
+from pico_library.commands.consent import is_given, what_becomes_of_originals
 from pico_library.commands.options import (
     add_form,
     add_load,
@@ -38,7 +38,7 @@ from pico_library.console import (
     INTERRUPTED,
     NOTHING,
     USAGE,
-    agrees,
+    WEIGHTS_MAY_CHANGE,
     complain,
     plural,
     print_exactly,
@@ -61,10 +61,12 @@ if TYPE_CHECKING:
 _MOST_NAMED = 8
 _FIELDS = ("path", "outcome", "reason", "before", "after", "quality", "score", "target")
 
-DESCRIPTION = """Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, HEIC, PNG, WebP and TIFF pictures among
+DESCRIPTION = f"""Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, HEIC, PNG, WebP and TIFF pictures among
 the files and in the folders given. Unless you ask for it with --replace, --archive or --delete-originals, no
 original is changed, moved or removed. Each .pico file is read back, decoded and compared with the original by
-another process before it counts."""
+another process before it counts.
+
+{WEIGHTS_MAY_CHANGE}"""
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -89,7 +91,7 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--scheduler", metavar="ADDRESS", help="the dask scheduler, as in tcp://host:8786")
     how.add_argument("--wait", action=Flag, help="if another run is at work, wait for its end")
-    how.add_argument("--yes", action="store_true", help="do not ask before originals are moved")
+    how.add_argument("--yes", action="store_true", help="do not ask before originals are moved or removed")
     output = how.add_mutually_exclusive_group()
     add_form(output, "json", "print the result as JSON", csv=False)
     add_form(output, "csv", "print a line for each file as CSV", json=False)
@@ -245,14 +247,9 @@ def _add_the_last(summary: Summary) -> None:
 
 def _agreed(arguments: argparse.Namespace, plan: Plan, settings: Settings) -> bool:
     """Ask, in a terminal, before originals are moved; elsewhere they were asked for on the command line."""
-    if arguments.yes or settings.dry_run or not sys.stdin.isatty():
-        return True
-    what = {
-        Mode.REPLACE: "their originals moved to the Trash",
-        Mode.ARCHIVE: f"their originals moved to {printable(str(settings.archive))}",
-        Mode.DELETE: "their originals REMOVED FOR GOOD",
-    }[settings.mode]
-    return agrees(f"{plural(len(plan.photos), 'photo')} will be shrunk and {what}. Go on?")
+    what = what_becomes_of_originals(settings)
+    question = f"{plural(len(plan.photos), 'photo')} will be shrunk and their originals {what}. Go on?"
+    return is_given(question, settings, yes=arguments.yes or settings.dry_run)
 
 
 def _print(summary: Summary, arguments: argparse.Namespace) -> None:

@@ -9,18 +9,21 @@ from pathlib import Path
 
 from pico_core.errors import OptionError
 from pico_library.arguments import Flag, UsageError, plain_path
+from pico_library.commands.consent import is_given, what_becomes_of_originals
 from pico_library.commands.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
-from pico_library.console import FINE, NOTHING, USAGE, agrees, complain, printable
+from pico_library.console import FINE, NOTHING, USAGE, WEIGHTS_MAY_CHANGE, complain
 from pico_library.model.settings import Mode, Settings
 from pico_library.store import destinations
 from pico_library.store.paths import exists, is_folder
 from pico_library.store.scan import Choice
 
-DESCRIPTION = """Shrink the photos that are in folders now, and those that appear there later, as `pico-library shrink`
+DESCRIPTION = f"""Shrink the photos that are in folders now, and those that appear there later, as `pico-library shrink`
 does: JPEG, HEIC, PNG, WebP and TIFF, each only when it has settled. Runs until it is stopped, in the background of
-everything else, and finishes the photo at work then. With --install it runs from every login on."""
+everything else, and finishes the photo at work then. With --install it runs from every login on.
 
-_LEFT_OUT = ("paths", "once", "install", "uninstall", "start", "yes")
+{WEIGHTS_MAY_CHANGE}"""
+
+_LEFT_OUT = ("paths", "once", "install", "uninstall", "start")
 _UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _LONGEST = 7 * 86_400.0
 
@@ -92,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         # Later, and as a service, a folder that is missing is one whose disk is away.
         _make(choice.output, "--output")
         _make(settings.archive, "--archive")
-    return _install(arguments) if arguments.install else _watch(arguments, settings, choice)
+    return _install(arguments, settings) if arguments.install else _watch(arguments, settings, choice)
 
 
 def parse_time(text: str) -> float:
@@ -137,10 +140,12 @@ def _watch(arguments: argparse.Namespace, settings: Settings, choice: Choice) ->
     return Watcher(order, rhythm, Reporter(quiet=arguments.quiet), once=arguments.once).run()
 
 
-def _install(arguments: argparse.Namespace) -> int:
+def _install(arguments: argparse.Namespace, settings: Settings) -> int:
     from pico_library.commands.parsers import parsers
     from pico_library.watch.service import service_for, words_of
 
+    # Nobody can be asked when the service starts: that was done by now.
+    arguments.yes = settings.mode is Mode.DELETE
     service = service_for(words_of(parsers()["watch"], arguments, _LEFT_OUT))
     replaced = service.install()
     print(f"{'Replaced' if replaced else 'Wrote'} {service.file}")
@@ -198,11 +203,6 @@ def _objection(arguments: argparse.Namespace, settings: Settings) -> tuple[Path 
 
 def _agreed(arguments: argparse.Namespace, settings: Settings) -> bool:
     """Ask, in a terminal, before originals are moved; elsewhere they were asked for on the command line."""
-    if arguments.yes or not sys.stdin.isatty():
-        return True
-    what = {
-        Mode.REPLACE: "moved to the Trash",
-        Mode.ARCHIVE: f"moved to {printable(str(settings.archive))}",
-        Mode.DELETE: "REMOVED FOR GOOD",
-    }[settings.mode]
-    return agrees(f"From now on, the originals of photos in these folders will be {what}. Go on?")
+    what = what_becomes_of_originals(settings)
+    question = f"From now on, the originals of photos in these folders will be {what}. Go on?"
+    return is_given(question, settings, yes=arguments.yes)
