@@ -72,7 +72,7 @@ def test_status_and_history_tell_what_happened(library: Path, capsys: pytest.Cap
     assert main(archive(library)) == 0
     capsys.readouterr()
     assert main(["status"]) == 0
-    assert "Originals of shrunk photos: 2 in an archive" in capsys.readouterr().out
+    assert "Originals now: 2 in an archive (" in capsys.readouterr().out
     assert main(["status", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["photos"]["saved"], facts["at_work"], facts["originals"]["archived"]) == (2, False, 2)

@@ -103,7 +103,7 @@ def test_names_that_are_no_text_do_not_end_a_run(where: str, tmp_path: Path) -> 
         env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
     )
     assert done.returncode == 0, done.stderr
-    assert (b"/\xff.png.pico\n" if where == "--beside" else b"/?. To put them back") in done.stdout
+    assert (b"/\xff.png.pico\n" if where == "--beside" else b"/?. To put it back") in done.stdout
 
 
 @pytest.mark.parametrize("later", ["another photo", "a damaged one", "trouble"])
@@ -128,9 +128,9 @@ def test_original_is_counted_where_it_lies_whatever_a_later_run_met_under_its_na
     capsys.readouterr()
     assert main(["status"]) == 0
     shown = capsys.readouterr().out
-    assert "Shrunk:   1 photo, " in shown
+    assert "Shrunk:   1 photo; " in shown
     assert f"{outcome.capitalize() + ':':10}1\n" in shown
-    assert f"Originals of shrunk photos: 1 {words}\n" in shown
+    assert f"Originals now: 1 {words} (" in shown
     assert main(["status", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["photos"] == {"saved": 1, "skipped": 0, "failed": 0, "undone": 0, outcome: 1}
@@ -145,7 +145,7 @@ def test_original_is_counted_where_it_lies_whatever_a_later_run_met_under_its_na
     assert [(one["run"], one["outcome"]) for one in facts["photos"]] == [(1, "saved"), (2, outcome)]
     assert main(["report", "--html", str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text()
-    assert f"originals: 1 {words}<" in text
+    assert f"originals: 1 {words} (" in text
     assert "All 1 file that the journal knows" in text
 
 

@@ -290,7 +290,7 @@ def test_resting_watcher_tells_of_failures_and_of_what_waits(folder: Path) -> No
     for name, outcome in (("a", Outcome.SAVED), ("b", Outcome.SAVED), ("c", Outcome.FAILED)):
         tally.add(Done(name, outcome, None, 5000, 1000))
     tally.show([watched], photos, "")
-    assert line.text == "Watching 1 folder: 2 photos shrunk, 8.0 kB saved; 1 failed"
+    assert line.text == "Watching 1 folder: 2 photos shrunk, originals 10.0 kB, .pico 2.0 kB; 1 failed"
     photos.ready["d"] = Look(1, 1, 1)
     tally.show([watched], photos, "on battery")
     assert line.text.endswith("1 failed; 1 wait: on battery")

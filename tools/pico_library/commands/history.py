@@ -25,7 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([_facts(one) for one in runs], indent=2))
     elif runs:
-        heading = ("run  started", "mode", "state", "shrunk", "skipped", "failed", "saved", "")
+        heading = (
+            "run  started",
+            "mode",
+            "state",
+            "shrunk",
+            "skipped",
+            "failed",
+            "originals",
+            ".pico",
+            "smaller",
+        )
         print(layout(heading, [_row(one) for one in runs]))
     else:
         print("There has been no run.")
@@ -42,7 +52,8 @@ def _row(one: RunSummary) -> tuple[str, ...]:
         one.mode,
         one.state,
         *counts,
-        size(one.before - one.after),
+        size(one.before),
+        size(one.after),
         share(one.before, one.after),
     )
 

@@ -77,7 +77,10 @@ def _write_page(report: Report, target: Path) -> int:
 
 
 def _print(report: Report) -> None:
-    print(savings_table(report.saved) if report.saved else "No photo was shrunk.")
+    if report.saved:
+        print(f"{savings_table(report.saved)}\n\n{report.account.what_is_free()}")
+    else:
+        print("No photo was shrunk.")
     if report.skipped:
         reasons = [record.reason or "" for record in report.skipped]
         print(f"\nSkipped {len(reasons):,}:\n{reasons_table(reasons)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import functools
 import io
 import json
 import os
@@ -48,12 +49,14 @@ from pico_library.model.reasons import Reason
 from pico_library.model.records import Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.model.url import location
+from pico_library.report.accounts import Account, account_of
 from pico_library.report.table import reasons_table, savings_table, size
 from pico_library.run.plan import Plan
 from pico_library.store import destinations, places
 from pico_library.store.free_space import full_place
 from pico_library.store.journal import Journal
 from pico_library.store.paths import exists
+from pico_library.store.whereabouts import Now
 
 if TYPE_CHECKING:
     from pico_library.run.session import Session
@@ -192,6 +195,11 @@ class Summary:
             record.reason or "" for record in self.of(Outcome.SKIPPED)
         ]
 
+    @functools.cached_property
+    def account(self) -> Account:
+        """What the photos take and took, once all is done."""
+        return account_of(self.of(Outcome.SAVED))
+
     @property
     def exit_code(self) -> int:
         """What the command returns."""
@@ -204,11 +212,11 @@ class Summary:
 
 def _work(results: Any, summary: Summary) -> None:
     total = len(summary.plan.photos)
-    saved = 0
+    before = after = 0
     full: Record | None = None
-    shape = "{percentage:3.0f} % |{bar:24}| {n_fmt} of {total_fmt} photos{postfix} saved, {remaining} left"
+    shape = "{percentage:3.0f} % |{bar:24}| {n_fmt} of {total_fmt} photos{postfix}, {remaining} left"
     with tqdm(
-        total=total, bar_format=shape, postfix=size(0), disable=None, leave=False, dynamic_ncols=True
+        total=total, bar_format=shape, postfix=_sizes(0, 0), disable=None, leave=False, dynamic_ncols=True
     ) as progress:
         for result in results:
             summary.records.append(result.record)
@@ -217,8 +225,8 @@ def _work(results: Any, summary: Summary) -> None:
                 complain(record.path, record.reason or "failed")
                 full = full or (record if result.disk_is_full else None)
             elif record.outcome is Outcome.SAVED:
-                saved += (record.before or 0) - (record.after or 0)
-            progress.set_postfix_str(size(saved), refresh=False)
+                before, after = before + (record.before or 0), after + (record.after or 0)
+            progress.set_postfix_str(_sizes(before, after), refresh=False)
             progress.update()
         progress.refresh()  # the last photos may have followed each other faster than the line is drawn
     if full is not None:
@@ -228,6 +236,10 @@ def _work(results: Any, summary: Summary) -> None:
             full_place(full, summary.settings, summary.plan.photos),
             f"the disk is full; free some space and run again{how_many}",
         )
+
+
+def _sizes(before: int, after: int) -> str:
+    return f"originals {size(before)}, .pico {size(after)}"
 
 
 def _add_the_last(summary: Summary) -> None:
@@ -310,20 +322,26 @@ def _print_nothing_to_do(plan: Plan) -> None:
 
 
 def _what_happened(summary: Summary) -> str:
+    saved = summary.of(Outcome.SAVED)
     if summary.settings.dry_run:
-        return "Nothing was written: this was a dry run."
+        would = f" Without the originals {size(summary.account.originals)} would be freed." if saved else ""
+        return f"Nothing was written: this was a dry run.{would}"
     gone = [record for record in summary.records if record.original not in (Original.KEPT, Original.LEAVING)]
-    if not gone:
-        return "Every original is as it was."
-    where = {
-        Mode.REPLACE: "in the Trash",
-        Mode.ARCHIVE: f"in {printable(str(summary.settings.archive))}",
-        Mode.DELETE: "removed for good",
-    }[summary.settings.mode]
-    back = (
-        "" if summary.settings.mode is Mode.DELETE else f" To put them back: pico-library undo {summary.run}."
-    )
-    return f"{plural(len(gone), 'original')} {'is' if len(gone) == 1 else 'are'} {where}.{back}"
+    told = [summary.account.what_is_free()] if saved else []
+    if gone:
+        where = {
+            Mode.REPLACE: "in the Trash",
+            Mode.ARCHIVE: f"in {printable(str(summary.settings.archive))}",
+            Mode.DELETE: "removed for good",
+        }[summary.settings.mode]
+        told.append(f"{plural(len(gone), 'original')} {'is' if len(gone) == 1 else 'are'} {where}.")
+        if summary.settings.mode is not Mode.DELETE:
+            told.append(f"To put {'it' if len(gone) == 1 else 'them'} back: pico-library undo {summary.run}.")
+    elif saved and set(summary.account.places) == {Now.IN_PLACE}:
+        told.append("Every original of them is as it was.")
+    else:
+        told.append("No original was moved or changed.")
+    return " ".join(told)
 
 
 def _as_csv(summary: Summary) -> str:
@@ -346,8 +364,7 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "failed": len(summary.of(Outcome.FAILED)),
         "skipped": {reason: summary.reasons.count(reason) for reason in sorted(set(summary.reasons))},
         "unchanged": summary.plan.unchanged,
-        "bytes_before": sum(record.before or 0 for record in saved),
-        "bytes_after": sum(record.after or 0 for record in saved),
+        **summary.account.as_json(),
         "photos": list(_files(summary)),
     }
 

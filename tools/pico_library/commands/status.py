@@ -8,10 +8,11 @@ from dataclasses import asdict
 
 from pico_library.console import FINE, NOTHING, plural, printable
 from pico_library.model.records import Original, Outcome
+from pico_library.report.accounts import whereabouts
 from pico_library.report.facts import gather_all
-from pico_library.report.table import share, size
 from pico_library.store import places
 from pico_library.store.journal import Journal
+from pico_library.store.whereabouts import Now
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         runs = len(journal.runs())
     known = report.records or report.undone
     at_work = is_at_work()
-    before, after = report.before, report.after
+    account = report.account
     watching = watchers()
     if arguments.json:
         facts = {
@@ -45,8 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
                 str(Outcome.UNDONE): len(report.undone),
             },
             "originals": {str(place): report.originals.get(place, 0) for place in Original},
-            "bytes_before": before,
-            "bytes_after": after,
+            "originals_now": {place: account.places.get(place, (0, 0))[0] for place in Now},
+            **account.as_json(),
         }
         print(json.dumps(facts, indent=2))
         return FINE if known else NOTHING
@@ -60,20 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not known:
         print("No photos yet. Begin with: pico-library shrink --dry-run FOLDER")
         return NOTHING
-    print(
-        f"Shrunk:   {plural(len(report.saved), 'photo')}, {size(before)} to {size(after)}, {share(before, after)} saved"
-    )
+    print(f"Shrunk:   {plural(len(report.saved), 'photo')}; {account.smaller}")
     print(f"Skipped:  {len(report.skipped):,}")
     print(f"Failed:   {len(report.failed):,}")
-    where = ", ".join(f"{count:,} {_WORDS[place]}" for place, count in report.originals.items())
-    print(f"Originals of shrunk photos: {where or 'none'}")
+    print(f"Originals now: {whereabouts(account)}")
+    if report.saved:
+        print(account.what_is_free())
     return FINE
-
-
-_WORDS = {
-    Original.KEPT: "in place",
-    Original.LEAVING: "on the way (the next run finds out)",
-    Original.TRASHED: "in the Trash",
-    Original.ARCHIVED: "in an archive",
-    Original.DELETED: "removed for good",
-}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pico_library.model.records import Original, Outcome, Record, RunSummary
+from pico_library.report.accounts import Account, account_of
 from pico_library.store.journal import Journal
 
 COLUMNS = (
@@ -68,6 +70,11 @@ class Report:
         """How many originals of photos that were shrunk are where, by the journal."""
         found = Counter(record.original for record in (*self.saved, *self.elsewhere))
         return {place: found[place] for place in Original if found[place]}
+
+    @functools.cached_property
+    def account(self) -> Account:
+        """What the photos take and took; the disk is looked at for where originals are now."""
+        return account_of(self.saved, self.elsewhere)
 
     def by_reason(self) -> dict[str, list[Path]]:
         """The files that were left alone, by the reason, the most frequent first."""
@@ -143,8 +150,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "saved": len(report.saved),
         "skipped": {reason: len(paths) for reason, paths in report.by_reason().items()},
         "failed": len(report.failed),
-        "bytes_before": report.before,
-        "bytes_after": report.after,
+        **report.account.as_json(),
         "originals": {str(place): report.originals.get(place, 0) for place in Original},
         "photos": [dict(zip(COLUMNS, _row(record), strict=True)) for record in report.records],
     }

@@ -14,7 +14,8 @@ from string import Template
 
 from pico_core import __version__
 from pico_library.console import plural, printable
-from pico_library.model.records import Original, Record
+from pico_library.model.records import Record
+from pico_library.report.accounts import whereabouts
 from pico_library.report.comparison import Comparison, compare_worst_place
 from pico_library.report.facts import Report, grouped
 from pico_library.report.table import share, size
@@ -27,13 +28,6 @@ _BINS = 20
 _BEGINNING = (
     b'<!doctype html>\n<html lang="en">\n<head>\n<meta name="generator" content="pico-library report">'
 )
-_ORIGINALS = {
-    Original.KEPT: "in place",
-    Original.LEAVING: "on the way",
-    Original.TRASHED: "in the Trash",
-    Original.ARCHIVED: "in an archive",
-    Original.DELETED: "removed for good",
-}
 _NOTHING = """<section class="card empty"><b>Nothing has been shrunk yet.</b>
 <div class="soft">Begin with <code>pico-library shrink FOLDER</code>; it leaves every original where it is.</div>
 </section>"""
@@ -41,7 +35,7 @@ _NOTHING = """<section class="card empty"><b>Nothing has been shrunk yet.</b>
 
 def page(report: Report) -> str:
     """The page, as HTML. Reads the originals and .pico files of the photos that it compares."""
-    title = f"Run {report.run.number} of pico-library" if report.run else "What pico-library saved"
+    title = f"Run {report.run.number} of pico-library" if report.run else "What pico-library did"
     parts = [_totals(report) if report.records else _NOTHING]
     if report.saved:
         found = (compare_worst_place(one) for one in report.worst(2 * MOST_COMPARISONS))
@@ -75,18 +69,18 @@ def _subtitle(report: Report) -> str:
 
 
 def _totals(report: Report) -> str:
-    saved = report.before - report.after
+    account = report.account
     part = 100 * report.after / max(report.before, 1)
-    where = report.originals.items()
-    originals = ", ".join(f"{count:,} {_ORIGINALS[place]}" for place, count in where) or "none"
+    originals = _text(whereabouts(account))
     reasons = (
         f"{plural(len(report.by_reason()), 'reason')}, listed below" if report.skipped else "nothing to name"
     )
     failed = f'<div class="failed">{len(report.failed):,} failed</div>' if report.failed else ""
     return f"""<section class="hero">
-<div class="card main"><div class="figure">{size(saved)}</div><div>saved, {share(report.before, report.after)}</div>
+<div class="card main"><div class="figure">{share(report.before, report.after)}</div><div>smaller</div>
 <div class="meter" role="img" aria-label="{part:.0f} % remain"><i style="width:{part:.2f}%"></i></div>
-<div class="soft">{size(report.before)} became {size(report.after)}</div></div>
+<div class="soft">originals {size(report.before)}, .pico files {size(report.after)}</div>
+<div class="soft">{_text(account.what_is_free()) if report.saved else ""}</div></div>
 <div class="card"><div class="figure">{len(report.saved):,}</div><div>{_noun(report.saved, "photo")} shrunk</div>
 <div class="soft">originals: {originals}</div></div>
 <div class="card"><div class="figure">{len(report.skipped):,}</div><div>{_noun(report.skipped, "file")} left alone</div>

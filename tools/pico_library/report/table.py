@@ -24,7 +24,7 @@ def size(count: int) -> str:
 
 
 def savings_table(saved: Sequence[Record]) -> str:
-    """Table of the files shrunk, with their total; beyond MOST_ROWS, those that saved most."""
+    """Table of the files shrunk, with their total; beyond MOST_ROWS, those that shrank most."""
     shown = sorted(saved, key=lambda one: one.path)
     if len(shown) > MOST_ROWS:
         shown = sorted(saved, key=lambda one: (one.after or 0) - (one.before or 0))[:MOST_ROWS]
@@ -38,7 +38,9 @@ def savings_table(saved: Sequence[Record]) -> str:
     before, after = sum(one.before or 0 for one in saved), sum(one.after or 0 for one in saved)
     photos = "1 photo" if len(saved) == 1 else f"{len(saved):,} photos"
     return layout(
-        ("file", "before", "after", "saved"), rows, (photos, size(before), size(after), share(before, after))
+        ("file", "original", ".pico", "smaller"),
+        rows,
+        (photos, size(before), size(after), share(before, after)),
     )
 
 
@@ -50,7 +52,7 @@ def reasons_table(reasons: Sequence[str]) -> str:
 
 
 def share(before: int, after: int) -> str:
-    """What was saved, in percent."""
+    """How much smaller the second is, in percent."""
     return f"{100 * (before - after) / max(before, 1):.1f} %"
 
 

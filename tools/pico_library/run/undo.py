@@ -14,6 +14,8 @@ from pico_library.store import originals
 from pico_library.store.journal import Journal
 from pico_library.store.originals import OriginalError
 
+_RESTORE = "`pico-library restore` makes a picture from the .pico file"
+
 
 @dataclass(frozen=True)
 class Undone:
@@ -112,7 +114,11 @@ def _obstacle(journal: Journal, record: Record) -> str | None:
     where = record.original_at
     if where is None or not where.is_file():
         # An undo that was cut off has brought it back, or its owner has.
-        return None if originals.is_in_place(record.path, record.digest) else _why_not_found(where)
+        return (
+            None
+            if originals.is_in_place(record.path, record.digest)
+            else _why_not_found(where, record.original)
+        )
     if originals.digest_of(where) != record.digest:
         return f"{where} is not the file that it was; look at it yourself"
     if not os.path.lexists(record.path):
@@ -144,17 +150,21 @@ def _why_no_place(record: Record) -> str | None:
     return None
 
 
-def _why_not_found(where: Path | None) -> str:
+def _why_not_found(where: Path | None, kind: Original) -> str:
     if where is None:
         return "the system does not tell where in the Trash its original is; put it back by hand"
-    return f"its original is no longer at {where}; is its disk connected?"
+    if kind is Original.TRASHED or where.parent.is_dir():
+        return f"its original is no longer at {where}: it was deleted, or the Trash emptied; {_RESTORE}"
+    return f"its original is not at {where}: that folder is not there; connect its disk, or {_RESTORE}"
 
 
 def _why_not_in_place(journal: Journal, record: Record) -> str:
     newest = journal.newest(record.path)
     if newest is not None and newest.run > record.run and newest.original is not Original.KEPT:
         return f"its original left with run {newest.run}; first say: pico-library undo {newest.run}"
-    return "its original is not in its place; is its disk connected?"
+    if not record.path.parent.is_dir():
+        return f"its folder {record.path.parent} is not there; connect its disk, or {_RESTORE}"
+    return f"its original is no longer in its place: it was moved or deleted since; {_RESTORE}"
 
 
 def _remove_pico(record: Record) -> None:

@@ -24,7 +24,7 @@ class Tally:
         self.reporter = reporter
         self.problems = 0
         self._counts: Counter[Outcome] = Counter()
-        self._saved = 0
+        self._before = self._after = 0
         self._done = self._batch = 0
         self._told: set[object] = set()
 
@@ -37,12 +37,16 @@ class Tally:
     def summary(self) -> str:
         """What was done, in a line."""
         counts = self._counts
-        text = f"{plural(counts[Outcome.SAVED], 'photo')} shrunk, {size(self._saved)} saved"
+        text = f"{plural(counts[Outcome.SAVED], 'photo')} shrunk, {self._sizes}"
         if counts[Outcome.SKIPPED]:
             text += f"; {counts[Outcome.SKIPPED]:,} left alone"
         if counts[Outcome.FAILED]:
             text += f"; {counts[Outcome.FAILED]:,} failed"
         return text
+
+    @property
+    def _sizes(self) -> str:
+        return f"originals {size(self._before)}, .pico {size(self._after)}"
 
     def event(self, about: Path | str, what: str) -> None:
         """Tell of something that went as it should."""
@@ -62,7 +66,7 @@ class Tally:
         self._done += 1
         self._counts[done.outcome] += 1
         if done.outcome is Outcome.SAVED:
-            self._saved += done.before - done.after
+            self._before, self._after = self._before + done.before, self._after + done.after
             why = f" ({in_words(done.reason)})" if done.reason else ""
             self.event(done.path, f"shrunk, {size(done.before)} to {size(done.after)}{why}")
         elif done.outcome is Outcome.FAILED:
@@ -120,7 +124,7 @@ class Tally:
 
     def show(self, folders: Sequence[WatchedFolder], photos: Photos, why_waiting: str) -> None:
         """Keep the line in the terminal up to date."""
-        saved = f"{size(self._saved)} saved"
+        saved = self._sizes
         if photos.at_work is not None:
             self.reporter.working(self._done, self._batch, saved)
             return
