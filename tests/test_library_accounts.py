@@ -113,3 +113,19 @@ def test_second_run_says_nothing_of_an_original_that_it_did_not_look_at(
     capsys.readouterr()
     assert main(ask("beside", library)) == 3
     assert "as it was" not in capsys.readouterr().out
+
+
+def test_what_is_left_alone_is_known_by_name_and_size(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, length in (("clip.mov", 5000), ("raw.dng", 7000)):
+        (library / name).write_bytes(bytes(length))
+    capsys.readouterr()
+    assert main(["shrink", str(library), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["photos"]
+    sizes = {Path(row["path"]).name: (row["reason"], row["before"]) for row in rows if row["reason"]}
+    assert sizes == {"clip.mov": ("video", 5000), "raw.dng": ("raw", 7000)}
+    report = facts(capsys, "report")
+    assert report["bytes_skipped"] == 12_000
+    main(["report", "--csv"])
+    assert f"{library / 'raw.dng'},skipped,raw,7000," in capsys.readouterr().out

@@ -138,7 +138,7 @@ def test_original_is_counted_where_it_lies_whatever_a_later_run_met_under_its_na
     assert main(["report"]) == 0
     shown = capsys.readouterr().out
     assert "0.png" in shown.splitlines()[2]
-    assert f"{outcome.capitalize()} 1:" in shown
+    assert f"{outcome.capitalize()} 1" in shown
     assert main(["report", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["saved"], facts["originals"][place]) == (1, 1)

@@ -258,7 +258,9 @@ def test_every_skipped_file_is_counted_with_its_reason(
     assert fingerprint(library) == before
     assert len(list(library.rglob("*.pico"))) == 2
     output = capsys.readouterr().out
-    assert "Skipped 9:" in output
+    assert "Skipped 8 (" in output
+    assert "No photos 1 (1 B):" in output
+    assert "By name: pico-library report 1 --csv" in output
     for line in (
         "1  no picture",
         "1  symbolic link",

@@ -50,7 +50,7 @@ from pico_library.model.records import Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.model.url import location
 from pico_library.report.accounts import Account, account_of
-from pico_library.report.table import reasons_table, savings_table, size
+from pico_library.report.table import left_alone, savings_table, size
 from pico_library.run.plan import Plan
 from pico_library.store import destinations, places
 from pico_library.store.free_space import full_place
@@ -191,9 +191,13 @@ class Summary:
     @property
     def reasons(self) -> list[str]:
         """Why files were left alone, one for each."""
-        return [str(skipped.reason) for skipped in self.plan.found.skipped] + [
-            record.reason or "" for record in self.of(Outcome.SKIPPED)
-        ]
+        return [reason for reason, _ in self.left_alone]
+
+    @property
+    def left_alone(self) -> list[tuple[str, int | None]]:
+        """Why files were left alone, and their sizes."""
+        found = [(str(skipped.reason), skipped.size) for skipped in self.plan.found.skipped]
+        return found + [(record.reason or "", record.before) for record in self.of(Outcome.SKIPPED)]
 
     @functools.cached_property
     def account(self) -> Account:
@@ -281,8 +285,9 @@ def _print_for_people(summary: Summary) -> None:
         print(savings_table(saved))
     else:
         print("No photo was shrunk.")
-    if summary.reasons:
-        print(f"\nSkipped {len(summary.reasons):,}:\n{reasons_table(summary.reasons)}")
+    if summary.left_alone:
+        print(f"\n{left_alone(summary.left_alone)}")
+        print(f"By name: {_where_named(summary)}")
     programs = [one.path for one in plan.found.skipped if one.reason == Reason.PROGRAM_FOLDER]
     if programs:
         print(f"\nFolders of programs, not looked into: {_named(programs)}.")
@@ -307,6 +312,12 @@ def _named(paths: Sequence[Path]) -> str:
     names = [printable(str(path)) for path in paths[:_MOST_NAMED]]
     more = len(paths) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")
+
+
+def _where_named(summary: Summary) -> str:
+    if summary.run is None:
+        return "say the same with --csv"
+    return f"pico-library report {summary.run} --csv, or --html FILE"
 
 
 def _print_nothing_to_do(plan: Plan) -> None:
@@ -380,6 +391,7 @@ def _files(summary: Summary) -> Iterator[dict[str, Any]]:
             "path": str(skipped.path),
             "outcome": Outcome.SKIPPED,
             "reason": str(skipped.reason),
+            "before": skipped.size,
         }
 
 

@@ -72,7 +72,8 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file left alone; `reason` is the phrase under which the summary counts it."""
+    """A file left alone; `reason` is the code under which the summary counts it, `size` in bytes if it is a file."""
 
     path: Path
     reason: str
+    size: int | None = None

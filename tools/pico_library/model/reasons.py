@@ -51,6 +51,8 @@ class Reason(StrEnum):
 TRANSIENT = frozenset(
     {Reason.CHANGING, Reason.PLACEHOLDER, Reason.NAME_TAKEN, Reason.CHANGED_SINCE, Reason.TOO_UNLIKE}
 )
+#: Files that are no photos at all: they are counted apart from photos that were left alone.
+NO_PHOTOS = frozenset({Reason.VIDEO, Reason.NO_PICTURE, Reason.PROGRAM_FOLDER})
 #: What a .pico file carries whole, so that nothing is skipped but with `--skip-extras`.
 CARRIED_ON_REQUEST = frozenset(
     {Reason.GAIN_MAP, Reason.MOTION, Reason.PANORAMA, Reason.SEVERAL, Reason.TRAILER, Reason.LIVE_PHOTO}

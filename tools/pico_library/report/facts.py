@@ -149,6 +149,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "run": report.run.number if report.run else None,
         "saved": len(report.saved),
         "skipped": {reason: len(paths) for reason, paths in report.by_reason().items()},
+        "bytes_skipped": sum(record.before or 0 for record in report.skipped),
         "failed": len(report.failed),
         **report.account.as_json(),
         "originals": {str(place): report.originals.get(place, 0) for place in Original},

@@ -70,6 +70,8 @@ def _subtitle(report: Report) -> str:
 
 def _totals(report: Report) -> str:
     account = report.account
+    skipped = size(sum(one.before or 0 for one in report.skipped))
+    left_alone = f"{_noun(report.skipped, 'file')} left alone, {skipped}"
     part = 100 * report.after / max(report.before, 1)
     originals = _text(whereabouts(account))
     reasons = (
@@ -83,7 +85,7 @@ def _totals(report: Report) -> str:
 <div class="soft">{_text(account.what_is_free()) if report.saved else ""}</div></div>
 <div class="card"><div class="figure">{len(report.saved):,}</div><div>{_noun(report.saved, "photo")} shrunk</div>
 <div class="soft">originals: {originals}</div></div>
-<div class="card"><div class="figure">{len(report.skipped):,}</div><div>{_noun(report.skipped, "file")} left alone</div>
+<div class="card"><div class="figure">{len(report.skipped):,}</div><div>{left_alone}</div>
 <div class="soft">{reasons}</div>{failed}</div>
 <div class="card"><div class="figure">{_median_score(report.saved)}</div><div>median score</div>
 <div class="soft">LPIPS of the worst crop, lower is better</div></div>

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from pico_library.model.reasons import NO_PHOTOS
 from pico_library.model.records import Record
 from pico_library.report.words import in_words
 
@@ -42,6 +43,19 @@ def savings_table(saved: Sequence[Record]) -> str:
         rows,
         (photos, size(before), size(after), share(before, after)),
     )
+
+
+def left_alone(skipped: Sequence[tuple[str, int | None]]) -> str:
+    """What was left alone, from the reason and the size in bytes of each file; photos, and apart what is none."""
+    photos = [one for one in skipped if one[0] not in NO_PHOTOS]
+    others = [one for one in skipped if one[0] in NO_PHOTOS]
+    parts = []
+    for name, group in (("Skipped", photos), ("No photos", others)):
+        if group:
+            total = sum(count or 0 for _, count in group)
+            table = reasons_table([reason for reason, _ in group])
+            parts.append(f"{name} {len(group):,} ({size(total)}):\n{table}")
+    return "\n\n".join(parts)
 
 
 def reasons_table(reasons: Sequence[str]) -> str:

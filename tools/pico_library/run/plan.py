@@ -55,7 +55,9 @@ def make_plan(
     for skipped in found.skipped:
         record = known.get(str(skipped.path))
         if record is None or (record.outcome != Outcome.SAVED and record.reason != skipped.reason):
-            plan.new_skips.append(Record(skipped.path, nowhere, Outcome.SKIPPED, skipped.reason))
+            plan.new_skips.append(
+                Record(skipped.path, nowhere, Outcome.SKIPPED, skipped.reason, before=skipped.size)
+            )
     plan.absent = _count_absent(roots, found, known)
     return plan
 

@@ -187,7 +187,7 @@ def sort_in(found: Found, seen: set[str], folder: Path, entries: Sequence[Entry]
                     )
                 )
             elif reason:
-                found.skipped.append(Skipped(folder / entry.name, reason))
+                found.skipped.append(Skipped(folder / entry.name, reason, _status(entry).st_size))
         except OSError as error:
             found.problems.append((folder / entry.name, error))
 
