@@ -12,6 +12,7 @@ import abc
 import contextlib
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from pico_library.model.reasons import Reason, SkipError
 from pico_library.model.records import Identity, Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.model.url import location
-from pico_library.store import originals
+from pico_library.store import originals, trash
 from pico_library.store.journal import Journal, JournalError
 from pico_library.store.leaving import may_leave, moved_away
 from pico_library.store.memory import BASE_BYTES, BYTES_PER_BYTE, Budget, needed
@@ -132,13 +133,24 @@ class Steps(abc.ABC):
         source = to_source(job.content.data, self._settings)
         if is_taken and not store.is_exactly(target):
             raise SkipError(Reason.NAME_TAKEN)
-        if is_ours:
+        if is_ours and not self._may_be_made_anew(job):
             # An edited photo, or another one that was given the name: then the .pico file may be all that is left
             # of the first, and must not be replaced.
             raise SkipError(Reason.CHANGED_SINCE)
-        if is_taken:
+        if is_taken and not is_ours:
             return Published()
-        return self._try_out(job, source) if self._settings.dry_run else self._write(job, source)
+        if self._settings.dry_run:
+            return self._try_out(job, source)
+        return self._followed(job) or self._write(job, source)
+
+    def _may_be_made_anew(self, job: Job) -> bool:
+        """Whether the .pico file of an earlier run is to give way: its original never left, so that nothing is lost."""
+        previous = job.previous
+        return self._settings.update and previous is not None and previous.original is Original.KEPT
+
+    def _followed(self, job: Job) -> Record | None:
+        """The record of a photo that was renamed or moved, whose .pico file has followed it; None if it was not."""
+        return None
 
     def judge(self, photo: Photo, published: Published) -> Record:
         """The record of a photo whose .pico file has its name, if that is right. Raises SkipError, CheckError."""
@@ -287,6 +299,8 @@ class Steps(abc.ABC):
             if storage_of(name).identity(name) != job.content.identity:
                 raise SkipError(Reason.CHANGING)
             try:
+                if self._may_be_made_anew(job):
+                    self._put_aside(job)
                 identity = draft.publish()
             except FileExistsError:
                 return (
@@ -295,6 +309,11 @@ class Steps(abc.ABC):
         reach(Step.PUBLISHED)
         published = Published(job.digest, alike.checked.target_digest, alike.quality, identity)
         return self._after(job, published, alike.checked)
+
+    def _put_aside(self, job: Job) -> None:
+        """Move the .pico file of an earlier run out of the way, where it can be found again."""
+        if self._is_ours(job):
+            trash.to_trash(job.photo.target)
 
     def _look(self, job: Job, draft: Draft, data: bytes, source: Source) -> Checked:
         """Bring the bytes to the disk and have them compared."""
@@ -396,6 +415,23 @@ class Pipeline(Steps):
 
     def _owner_of(self, photo: Photo) -> Record | None:
         return self._journal.by_target(photo.target)
+
+    def _followed(self, job: Job) -> Record | None:
+        photo = job.photo
+        earlier = self._journal.by_digest(job.digest)
+        if earlier is None or earlier.path == photo.path or earlier.original is not Original.KEPT:
+            return None
+        if os.path.lexists(earlier.path) or earlier.target is None or not earlier.target.is_file():
+            return None
+        if originals.digest_of(earlier.target) != earlier.target_digest:
+            return None
+        originals.make_folder(photo.target.parent, photo.path.parent)
+        originals.move(earlier.target, photo.target)
+        record = replace(self._known_again(job, earlier), path=photo.path, target=photo.target)
+        # Of the old name nothing is left that could be undone.
+        gone = replace(earlier, outcome=Outcome.UNDONE, reason=Reason.RENAMED)
+        self._journal.record(gone, record)
+        return record
 
     def _let_go(self, record: Record) -> tuple[Record, Exception | None]:
         """Move the original away; the journal knows before and after. If that fails it stays, and so says the record.

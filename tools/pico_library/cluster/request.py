@@ -24,6 +24,8 @@ def objection(arguments: argparse.Namespace, settings: Settings) -> str | None:
             "moves and removes no originals; leave out --replace, --archive and --delete-originals, "
             "and run again with --engine local for that"
         )
+    if settings.update:
+        return "makes no .pico file anew; leave out --update, or run with --engine local"
     if arguments.scheduler is not None and settings.max_memory is not None:
         return "the workers of a scheduler have limits of their own; say --max-memory without --scheduler"
     return None

@@ -119,6 +119,15 @@ def add_look(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_update(group: argparse._ArgumentGroup) -> None:
+    """What becomes of .pico files whose photo was edited since."""
+    group.add_argument(
+        "--update",
+        action=Flag,
+        help="make .pico files of edited photos anew; the old ones go to the Trash",
+    )
+
+
 def add_which(command: argparse.ArgumentParser) -> None:
     """Which files are taken."""
     which = command.add_argument_group("which files")
@@ -157,6 +166,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         min_saving=arguments.min_saving,
         max_difference=arguments.max_difference,
         skip_extras=arguments.skip_extras,
+        update=arguments.update,
         archive=folder_of(arguments.archive, "--archive") if mode is Mode.ARCHIVE else None,
         dry_run=getattr(arguments, "dry_run", False),
         max_memory=arguments.max_memory,

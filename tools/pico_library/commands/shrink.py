@@ -27,6 +27,7 @@ from pico_library.commands.options import (
     add_form,
     add_load,
     add_look,
+    add_update,
     add_where,
     add_which,
     by,
@@ -84,6 +85,7 @@ def add(command: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--dry-run", action="store_true", help="encode everything, show what it saves, write nothing"
     )
+    add_update(how)
     add_load(how)
     how.add_argument(
         "--engine",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 from pico_library.console import FINE, NOTHING, plural, printable
 from pico_library.model.records import Original, Outcome
 from pico_library.report.accounts import whereabouts
-from pico_library.report.facts import gather_all
+from pico_library.report.facts import Report, gather_all
 from pico_library.store import places
 from pico_library.store.journal import Journal
-from pico_library.store.whereabouts import Now
+from pico_library.store.whereabouts import Now, where_now
+
+_MOST_NAMED = 8
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -48,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             "originals": {str(place): report.originals.get(place, 0) for place in Original},
             "originals_now": {place: account.places.get(place, (0, 0))[0] for place in Now},
             **account.as_json(),
+            "orphans": [str(path) for path in _orphans(report)],
         }
         print(json.dumps(facts, indent=2))
         return FINE if known else NOTHING
@@ -67,4 +71,22 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Originals now: {whereabouts(account)}")
     if report.saved:
         print(account.what_is_free())
+    orphans = _orphans(report)
+    if orphans:
+        print("Deleted by somebody, with the .pico file still there:")
+        print(*(f"  {printable(str(path))}" for path in orphans[:_MOST_NAMED]), sep="\n")
+        if len(orphans) > _MOST_NAMED:
+            print(f"  ... and {len(orphans) - _MOST_NAMED:,} more; status --json names all")
     return FINE
+
+
+def _orphans(report: Report) -> list[Path]:
+    """The .pico files of photos that no run let go, and that are gone all the same."""
+    return [
+        record.target
+        for record in report.saved
+        if record.original is Original.KEPT
+        and record.target is not None
+        and where_now(record) is Now.GONE
+        and record.target.is_file()
+    ]

@@ -10,7 +10,16 @@ from pathlib import Path
 from pico_core.errors import OptionError
 from pico_library.arguments import Flag, UsageError, plain_path
 from pico_library.commands.consent import is_given, what_becomes_of_originals
-from pico_library.commands.options import add_load, add_look, add_where, add_which, by, choice_of, settings_of
+from pico_library.commands.options import (
+    add_load,
+    add_look,
+    add_update,
+    add_where,
+    add_which,
+    by,
+    choice_of,
+    settings_of,
+)
 from pico_library.console import FINE, NOTHING, USAGE, WEIGHTS_MAY_CHANGE, complain
 from pico_library.model.settings import Mode, Settings
 from pico_library.store import destinations
@@ -64,6 +73,7 @@ def add(command: argparse.ArgumentParser) -> None:
     )
     when.add_argument("--once", action="store_true", help="shrink what is there and has settled, and end")
     how = command.add_argument_group("how")
+    add_update(how)
     add_load(how, jobs=1)
     how.add_argument(
         "--priority", choices=("low", "normal"), default="low", help="low (default): let others go first"

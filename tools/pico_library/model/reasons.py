@@ -44,6 +44,7 @@ class Reason(StrEnum):
     NO_FIT = "no-fit"
     CHANGING = "changing"
     ATTRIBUTES = "attributes"
+    RENAMED = "renamed"  # the .pico file has followed its photo to another name
     ADOPTED = "adopted"  # of a photo that counts as saved: no .pico file was written, one was there already
 
 

@@ -52,7 +52,10 @@ class TargetSize:
 
 @dataclass(frozen=True)
 class Settings:
-    """How photos are shrunk. `min_saving` is a share, `max_difference` LPIPS of the worst crop."""
+    """How photos are shrunk. `min_saving` is a share, `max_difference` LPIPS of the worst crop.
+
+    With `update` the .pico file of a photo that was edited since is made anew.
+    """
 
     mode: Mode = Mode.BESIDE
     quality: int = DEFAULT_QUALITY
@@ -60,6 +63,7 @@ class Settings:
     min_saving: float = DEFAULT_SAVING
     max_difference: float = DEFAULT_DIFFERENCE
     skip_extras: bool = False
+    update: bool = False
     archive: Path | None = None
     dry_run: bool = False
     max_memory: int | None = None

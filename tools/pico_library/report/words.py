@@ -9,7 +9,7 @@ from pico_library.model.reasons import Reason
 _SENTENCES: Mapping[str, str] = {
     Reason.ALREADY_PICO: "a .pico file already",
     Reason.NAME_TAKEN: "another file has the name that its .pico file would get",
-    Reason.CHANGED_SINCE: "changed since its .pico file was made; move that one away to shrink it anew",
+    Reason.CHANGED_SINCE: "changed since its .pico file was made; --update makes that anew",
     Reason.NOT_A_PHOTO: "a picture, but no JPEG, HEIC, PNG, WebP or TIFF",
     Reason.NO_PICTURE: "no picture",
     Reason.VIDEO: "a video",
@@ -42,6 +42,7 @@ _SENTENCES: Mapping[str, str] = {
     Reason.NO_FIT: "does not fit --target-size at any quality",
     Reason.CHANGING: "changed while it was read",
     Reason.ATTRIBUTES: "its extended attributes cannot be kept on this disk",
+    Reason.RENAMED: "renamed or moved; its .pico file has followed it",
     Reason.ADOPTED: "its .pico file was there already",
 }
 

@@ -179,6 +179,14 @@ class Journal:
         )
         return next(self._read(query, _stored(target)), None)
 
+    def by_digest(self, digest: bytes) -> Record | None:
+        """The newest record of a photo with this SHA-256 that became a .pico file."""
+        query = (
+            f"SELECT {_COLUMNS} FROM photos WHERE digest = ? AND outcome = 'saved' AND target_digest IS NOT NULL "
+            "ORDER BY run DESC LIMIT 1"
+        )
+        return next(self._read(query, digest), None)
+
     def damage(self) -> str | None:
         """What is lost or contradicts itself in the file, in one line; None if nothing. Reading need not notice it."""
         with self._explained(), self._lock:
