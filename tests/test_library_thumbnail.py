@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps, PngImagePlugin
 
 import pillow_pico
-from pico_library.thumbnail import main, orientation_of, path_of, upright, uri_of, write_thumbnail
+from pico_library.model.orientation import orientation_of, upright
+from pico_library.thumbnail import main, path_of, uri_of, write_thumbnail
 
 
 def drawing(size: tuple[int, int] = (1300, 900), mode: str = "RGB") -> Image.Image:

@@ -86,9 +86,11 @@ def decode_file(
 
 
 def picture_bytes(
-    pixels: NDArray[np.uint8], metadata: Metadata, kind: str
+    pixels: NDArray[np.uint8], metadata: Metadata, kind: str, quality: int | None = None
 ) -> tuple[bytes, list[Extra], list[str]]:
     """Write a picture (height, width, 1..4) in one of Pillow's formats, with all the metadata that it can hold.
+
+    `quality` (0 to 100) counts for formats that lose something, in place of the default, which loses little.
 
     Returns the file, the extras that did not go in, and names of other metadata that did not. Raises OutputError.
     """
@@ -97,6 +99,8 @@ def picture_bytes(
     im = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
     _check_size(kind, im)
     options, lost = _save_options(kind, metadata)
+    if quality is not None and "quality" in options:
+        options["quality"] = quality
     if kind == "ICO":
         options["sizes"] = [im.size]  # or Pillow would write squares, and the picture shrunk to fit into them
     stream = io.BytesIO()

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from pico_core.container import Container
 from pico_core.errors import CorruptError, PicoError
+from pico_library.model.orientation import orientation_of, upright
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,8 +24,6 @@ Write a PNG of at most SIZE x SIZE pixels of the .pico file INPUT, a path or a f
 """
 LARGEST_SIZE = 4096
 _LARGEST_PREVIEW = 4096  # pixels a side; what claims more is no preview
-_ORIENTATION = 0x0112
-_SHORT = 3
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 
 
@@ -124,42 +123,6 @@ def shows_all(full: tuple[int, int], reduced: tuple[int, int]) -> bool:
     long, short = (0, 1) if full[0] >= full[1] else (1, 0)
     scale = reduced[long] / full[long]
     return abs(reduced[short] - full[short] * scale) <= 1
-
-
-def orientation_of(exif: bytes | None) -> int:
-    """The orientation (1 to 8) that EXIF gives; 1, as it is stored, where it gives none that makes sense."""
-    tiff = (exif or b"").removeprefix(b"Exif\0\0")
-    order: object = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
-    if order != "little" and order != "big":
-        return 1
-
-    def number(at: int, length: int) -> int:
-        return int.from_bytes(tiff[at : at + length], order)
-
-    directory = number(4, 4)
-    for entry in range(directory + 2, directory + 2 + 12 * number(directory, 2), 12):
-        if number(entry, 2) == _ORIENTATION and number(entry + 2, 2) == _SHORT:
-            value = number(entry + 8, 2)
-            return value if 1 <= value <= 8 else 1
-        if entry > len(tiff):
-            break
-    return 1
-
-
-def upright(im: Image.Image, orientation: int) -> Image.Image:
-    """The picture turned as an EXIF orientation says; the same object if that is 1."""
-    from PIL.Image import Transpose
-
-    turn = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }.get(orientation)
-    return im if turn is None else im.transpose(turn)
 
 
 def path_of(source: str) -> str:

@@ -87,7 +87,7 @@ def add_look(command: argparse.ArgumentParser) -> None:
         "--quality",
         action=Instead,
         aside={"target_size": None},
-        type=_quality,
+        type=quality,
         default=DEFAULT_QUALITY,
         metavar="N",
         help=f"0 to 100 (default {DEFAULT_QUALITY})",
@@ -226,6 +226,8 @@ def _number(kind: Callable[[str], N], low: int, high: int, name: str) -> Callabl
     return convert
 
 
-_quality = _number(int, 0, 100, "a whole number")
 _jobs = _number(int, 1, 64, "a whole number")
 _difference = _number(float, 0, 2, "a number")
+#: Parsers of a quality and of the length of a side in pixels.
+quality = _number(int, 0, 100, "a whole number")
+side = _number(int, 1, 65_535, "a whole number")

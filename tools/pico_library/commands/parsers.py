@@ -23,6 +23,7 @@ _COMMANDS = {
     "shrink": _Command("write a .pico file for every photo"),
     "watch": _Command("shrink photos as they appear in folders"),
     "restore": _Command("make pictures (JPEG, PNG, WebP) from .pico files again"),
+    "export": _Command("make pictures to share from .pico files: JPEG or AVIF"),
     "undo": _Command("take a run back: originals return, the .pico files it wrote go"),
     "verify": _Command("check .pico files, with or without their originals"),
     "report": _Command("what was saved: as a table, JSON, CSV or a web page"),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pico_codec.cli import explain
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of, plain_path
-from pico_library.commands.options import folder_of
+from pico_library.commands.options import folder_of, quality, side
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.store.paths import exists
+
+if TYPE_CHECKING:
+    from pico_library.run.restore import How
 
 DESCRIPTION = """Write the picture of every .pico file again, with all its metadata, its date and its access rights: as
 the JPEG, PNG or WebP picture that it was, a HEIC picture as JPEG, a TIFF as PNG. The pixels are those of the .pico
@@ -25,23 +29,32 @@ def add(command: argparse.ArgumentParser) -> None:
         "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
     )
     command.add_argument("--format", choices=("jpg", "png", "webp"), help="default: what the file was before")
+    command.add_argument(
+        "--quality",
+        type=quality,
+        metavar="N",
+        help="of JPEG and WebP, 0 to 100 (default 95: nothing more is lost)",
+    )
+    command.add_argument("--max-side", type=side, metavar="N", help="the longer side has at most N pixels")
     command.add_argument("--output", type=path_of, metavar="DIR", help="write to DIR, in the same subfolders")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and say what could not be."""
     from pico_library.commands.progress import Walk
+    from pico_library.run.restore import How
 
     for path in arguments.paths:
         if not exists(path):
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     output = None if arguments.output is None else folder_of(arguments.output, "--output")
+    how = How(arguments.quality, arguments.max_side)
     done = failed = 0
     with Walk(arguments.paths) as walk:
         for pico, base in walk:
             folder = pico.parent if output is None else output / pico.parent.relative_to(base)
-            if _is_restored(pico, folder, arguments.format):
+            if _is_restored(pico, folder, arguments.format, how):
                 done += 1
             else:
                 failed += 1
@@ -56,12 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
     return FINE if done else NOTHING
 
 
-def _is_restored(pico: Path, folder: Path, extension: str | None) -> bool:
+def _is_restored(pico: Path, folder: Path, extension: str | None, how: How) -> bool:
     """Restore a picture into a folder, and say what stays behind or why it failed."""
     from pico_library.run.restore import restore_as
 
     try:
-        restored = restore_as(pico, folder, extension)
+        restored = restore_as(pico, folder, extension, how)
     except FILE_ERRORS as error:
         complain(pico, explain(error))
         return False

@@ -13,8 +13,8 @@ from PIL import Image
 
 from pico_codec.source import FILE_ERRORS, read_source
 from pico_core import PicoFile
+from pico_library.model.orientation import orientation_of, upright
 from pico_library.model.records import Original, Record
-from pico_library.thumbnail import orientation_of, upright
 
 WIDTH, HEIGHT = 480, 320
 

@@ -19,6 +19,7 @@ from pico_library.check.checking import read_from_disk
 from pico_library.model import extras
 from pico_library.model.photo import FORMATS as NAMED
 from pico_library.model.photo import PHOTO_EXTENSIONS, PICO_EXTENSION
+from pico_library.run.scaling import scaled
 from pico_library.store import originals
 from pico_library.store.paths import is_folder
 
@@ -26,6 +27,14 @@ FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 #: Of what an original is made again whose format nothing here writes, or not with all its metadata.
 _INSTEAD = {"MPO": "JPEG", "HEIF": "JPEG", "TIFF": "PNG"}
 _EXTENSIONS = {kind: extension for extension, kind in FORMATS.items()}
+
+
+@dataclass(frozen=True)
+class How:
+    """With which `quality` (0 to 100) a JPEG or WebP file is written, and how long its longer side is at most."""
+
+    quality: int | None = None
+    max_side: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,27 +107,27 @@ def name_of(pico: Path, extension: str | None) -> str:
     return f"{Path(stem).stem if known else stem}.{extension}"
 
 
-def restore_as(pico: Path, folder: Path, extension: str | None) -> Restored:
+def restore_as(pico: Path, folder: Path, extension: str | None, how: How | None = None) -> Restored:
     """Write the picture of a .pico file into a folder, in the format asked for, or that it had; see `restore`.
 
     A picture with transparency never becomes a JPEG, whatever its name.
     """
     if extension is not None:
-        return restore(pico, folder / name_of(pico, extension))
+        return restore(pico, folder / name_of(pico, extension), how=how)
     target = folder / name_of(pico, None)
     if not is_named_pico(pico):
-        return restore(pico, target)
+        return restore(pico, target, how=how)
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
         kind = origin.format_of(file.metadata)
         has_alpha = file.channels in (2, 4)
     kind = _INSTEAD.get(kind or "", kind)
     if has_alpha and (kind or NAMED[target.suffix.lower()]) == "JPEG":
-        return restore(pico, target.with_suffix(".png"))
+        return restore(pico, target.with_suffix(".png"), how=how)
     # A file may have been of another format than its name says: then it is so again.
-    return restore(pico, target, kind)
+    return restore(pico, target, kind, how)
 
 
-def restore(pico: Path, target: Path, kind: str | None = None) -> Restored:
+def restore(pico: Path, target: Path, kind: str | None = None, how: How | None = None) -> Restored:
     """Write the picture of a .pico file, which stays. An existing target is an OutputError, never replaced.
 
     Its format is that of the target's extension, or `kind`. The file has its name only after it was read back and
@@ -130,13 +139,14 @@ def restore(pico: Path, target: Path, kind: str | None = None) -> Restored:
     if os.path.lexists(target):
         msg = f"{target} exists already; move it away, or choose another folder with --output"
         raise OutputError(msg)
-    kind = kind or NAMED[target.suffix.lower()]
+    kind, how = kind or NAMED[target.suffix.lower()], how or How()
     status = pico.stat()
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
         file.verify()
         metadata, _ = origin.parted(file.metadata)
         pixels = file.width * file.height
-        data, left, lost = picture_bytes(file.decode(), metadata, kind)
+        decoded = scaled(file.decode(), how.max_side)
+        data, left, lost = picture_bytes(decoded, metadata, kind, how.quality)
     if kind == "JPEG":
         data = extras.repair_multi_picture(data)
     suited = replace(metadata, extras=returned.suited(metadata.extras, kind))

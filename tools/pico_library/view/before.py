@@ -11,11 +11,11 @@ from pico_codec import heif, origin
 from pico_codec.source import FILE_ERRORS
 from pico_core.container import Container
 from pico_core.errors import PicoError
+from pico_library.model.orientation import orientation_of
 from pico_library.model.photo import FORMATS, PHOTO_EXTENSIONS
 from pico_library.model.records import Identity, Original, Record
 from pico_library.store import originals, places
 from pico_library.store.journal import Journal
-from pico_library.thumbnail import orientation_of
 from pico_library.view.catalogue import Entry
 
 _CONTENT_TYPES = {

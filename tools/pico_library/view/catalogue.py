@@ -15,9 +15,9 @@ from pico_codec.source import FILE_ERRORS
 from pico_core.container import Container
 from pico_core.errors import FormatError
 from pico_library.console import complain
+from pico_library.model.orientation import orientation_of
 from pico_library.run.restore import find
 from pico_library.store.paths import GivenError
-from pico_library.thumbnail import orientation_of
 from pico_library.view.exif import taken_at
 
 _BATCH_SECONDS = 0.2  # how long new entries are gathered before the page hears of them

@@ -18,7 +18,8 @@ from PIL import Image
 from pico_core import PicoFile
 from pico_core.container import Container
 from pico_core.errors import PicoError
-from pico_library.thumbnail import orientation_of, small_picture, upright
+from pico_library.model.orientation import orientation_of, upright
+from pico_library.thumbnail import small_picture
 from pico_library.view.catalogue import Entry
 
 TILE_SIDE = 480  # pixels of the small pictures that are made where a file has no preview

@@ -1,0 +1,74 @@
+"""Command `pico-library export`."""
+
+from __future__ import annotations
+
+import argparse
+
+from pico_codec.cli import explain
+from pico_codec.source import FILE_ERRORS
+from pico_library.arguments import path_of, plain_path
+from pico_library.commands.options import folder_of, quality, side
+from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
+from pico_library.store.paths import exists
+
+DESCRIPTION = """Make pictures to share from .pico files, as JPEG or AVIF, which phones, browsers and mail programs
+open: upright, as large as asked for, with the metadata or without. Names and subfolders are kept; .pico files
+stay, and no file is replaced."""
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    command.add_argument(
+        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
+    )
+    command.add_argument(
+        "--output", type=path_of, metavar="DIR", required=True, help="write to DIR, in the same subfolders"
+    )
+    command.add_argument("--format", choices=("jpg", "avif"), default="jpg", help="jpg (default) or avif")
+    command.add_argument(
+        "--quality", type=quality, metavar="N", help="0 to 100 (default 85 for jpg, 65 for avif)"
+    )
+    command.add_argument("--max-side", type=side, metavar="N", help="the longer side has at most N pixels")
+    command.add_argument("--no-metadata", action="store_true", help="leave out EXIF and XMP")
+    command.add_argument(
+        "--no-location",
+        action="store_true",
+        help="leave out the place, XMP and maker notes, where it may stand too",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, and say what could not be."""
+    from pico_library.commands.progress import Walk
+    from pico_library.run.export import Sharing, export, shared_name
+
+    for path in arguments.paths:
+        if not exists(path):
+            complain(path, "there is no such file or folder; check the spelling")
+            return USAGE
+    output = folder_of(arguments.output, "--output")
+    sharing = Sharing(
+        arguments.format,
+        arguments.quality,
+        arguments.max_side,
+        metadata=not arguments.no_metadata,
+        location=not arguments.no_location,
+    )
+    done = failed = 0
+    with Walk(arguments.paths) as walk:
+        for pico, base in walk:
+            try:
+                export(pico, output / pico.parent.relative_to(base) / shared_name(pico, sharing), sharing)
+                done += 1
+            except FILE_ERRORS as error:
+                complain(pico, explain(error))
+                failed += 1
+    walk.tell()
+    failed += len(walk.closed)
+    failures = f" Failed: {failed:,}, see above." if failed else ""
+    print(f"Exported {plural(done, 'picture')}.{failures}{walk.ending}")
+    if walk.interrupted:
+        return INTERRUPTED
+    if failed:
+        return FAILED
+    return FINE if done else NOTHING
