@@ -86,6 +86,11 @@ def encode_alike(source: Source, before: int, settings: Settings, check: Callabl
     raise SkipError(Reason.UNLIKE, likeness)
 
 
+def size_of(content: bytes, settings: Settings) -> int:
+    """How many bytes the .pico file of a photo takes at the first quality, whatever it looks like. Raises SkipError."""
+    return len(_encode_within(to_source(content, settings), len(content), settings.quality, settings))
+
+
 def is_accepted(checked: Checked, settings: Settings) -> bool:
     """Whether the .pico file may stand for the original."""
     return checked.likeness is not None and checked.likeness.accepted(settings.max_difference)

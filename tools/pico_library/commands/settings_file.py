@@ -15,7 +15,9 @@ from typing import Any
 
 from pico_core.errors import PicoError
 
-_NOT_SETTINGS = frozenset({"help", "paths", "run", "dry_run", "yes", "delete_originals", "number"})
+_NOT_SETTINGS = frozenset(
+    {"help", "paths", "run", "dry_run", "yes", "delete_originals", "number", "estimate"}
+)
 _NOT_SETTINGS |= {"once", "runs", "install", "uninstall", "start"}
 
 

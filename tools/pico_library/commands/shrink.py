@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,9 @@ def add(command: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--dry-run", action="store_true", help="encode everything, show what it saves, write nothing"
     )
+    how.add_argument(
+        "--estimate", action="store_true", help="encode a sample only, and say how much would be saved"
+    )
     add_update(how)
     add_load(how)
     how.add_argument(
@@ -105,7 +108,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Shrink, show progress, and print what became of the photos."""
     started = time.monotonic()
-    settings = settings_of(arguments)
+    settings = replace(settings_of(arguments), dry_run=arguments.dry_run or arguments.estimate)
     if (problem := objection(arguments, settings)) is not None:
         complain(f"--engine {arguments.engine}", problem)
         return USAGE
@@ -127,6 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
             for pattern in patterns:
                 if pattern not in plan.found.used:
                     complain(f"{option} {pattern}", "fits nothing here; check the spelling")
+        if arguments.estimate:
+            return _print_estimate(plan, settings, arguments)
         if plan.photos and settings.mode.lets_go and not _agreed(arguments, plan, settings):
             return USAGE
         summary = Summary(plan, settings)
@@ -141,6 +146,34 @@ def run(arguments: argparse.Namespace) -> int:
         _add_the_last(summary)
     _print(summary, arguments)
     return summary.exit_code
+
+
+def _print_estimate(plan: Plan, settings: Settings, arguments: argparse.Namespace) -> int:
+    from pico_library.run.estimate import estimate
+
+    shape = "{percentage:3.0f} % |{bar:24}| {n_fmt} of a sample of {total_fmt} photos"
+    with tqdm(total=1, bar_format=shape, disable=None, leave=False, dynamic_ncols=True) as progress:
+
+        def told(done: int, count: int) -> None:
+            progress.total, progress.n = count, done
+            progress.refresh()
+
+        found = estimate(plan.photos, settings, told=told)
+    if arguments.json:
+        print(json.dumps(asdict(found), indent=2))
+    elif found.low is None or found.high is None:
+        print("Nothing to estimate: no photos to shrink were found, or too few could be read.")
+    else:
+        low, high = sorted((found.size * (1 - found.high), found.size * (1 - found.low)))
+        share = f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
+        sizes = f"{size(int(low))} to {size(int(high))}"
+        if f"{100 * found.low:.0f}" == f"{100 * found.high:.0f}":
+            share, sizes = f"{100 * found.low:.0f} %", size(int(low + high) // 2)
+        print(
+            f"{plural(found.photos, 'photo')} of {size(found.size)}, {found.encoded:,} of them encoded as a sample: "
+            f"about {share} smaller, .pico files of {sizes}. Nothing was written."
+        )
+    return FINE if found.low is not None else NOTHING
 
 
 def _open(arguments: argparse.Namespace, settings: Settings) -> AbstractContextManager[Session]:
