@@ -82,3 +82,15 @@ def test_command_says_about_how_much_and_writes_nothing(
 def test_nothing_to_estimate_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shrink", str(tmp_path), "--estimate"]) == 3
     assert "Nothing to estimate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [30, 100])
+def test_large_photos_count_as_much_as_they_take(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few large ones that shrink well, and many small ones that do not."""
+    photos = photos_of({"/a": [5_000_000 + n for n in range(5)], "/b": [10_000 + n for n in range(count)]})
+    monkeypatch.setattr(estimating, "_ratio", lambda photo, _: 0.2 if photo.folder == "/a" else 1.0)
+    monkeypatch.setattr(estimating, "_camera", lambda _: "")
+    found = estimating.estimate(photos, Settings())
+    assert found.low is not None
+    assert found.high is not None
+    assert 0.7 < found.low <= found.high <= 0.82

@@ -53,17 +53,28 @@ def estimate(
     """Encode a sample; `told` is called after each photo with how many are done, and how many there are to be."""
     began = time.monotonic()
     total = sum(photo.status.st_size for photo in photos)
-    drawn = sorted(_drawn(photos, _MOST_CANDIDATES), key=_kind)
+    few = len(photos) <= _MOST_ENCODED
+    drawn = list(photos) if few else sorted(_drawn(photos, _MOST_CANDIDATES), key=_kind)
     sample = [drawn[place] for place in _spread(len(drawn), _MOST_ENCODED)]
-    ratios = []
-    for photo in sample:
-        with contextlib.suppress(*FILE_ERRORS):  # a damaged one becomes nothing
-            ratios.append(_ratio(photo, settings))
-            told(len(ratios), len(sample))
-        if time.monotonic() - began > seconds and len(ratios) >= _FEWEST:
+    ratios: dict[str, float | None] = {}
+    points: list[tuple[float, int]] = []  # the ratio and the bytes of each photo drawn
+    for number, photo in enumerate(sample):
+        if photo.key not in ratios:  # a large one may have been drawn twice, and counts twice
+            ratios[photo.key] = _ratio_or_none(photo, settings)
+        if (ratio := ratios[photo.key]) is not None:
+            points.append((ratio, photo.status.st_size))
+        told(number + 1, len(sample))
+        if time.monotonic() - began > seconds and len(points) >= _FEWEST:
             break
-    low, high = _interval(ratios, whole=len(ratios) == len(photos))
-    return Estimate(len(photos), total, len(ratios), low, high)
+    encoded = sum(ratio is not None for ratio in ratios.values())
+    low, high = _of_few(points, len(photos)) if few else _of_many([ratio for ratio, _ in points])
+    return Estimate(len(photos), total, encoded, low, high)
+
+
+def _ratio_or_none(photo: Photo, settings: Settings) -> float | None:
+    with contextlib.suppress(*FILE_ERRORS):  # a damaged one becomes nothing
+        return _ratio(photo, settings)
+    return None
 
 
 def _ratio(photo: Photo, settings: Settings) -> float:
@@ -76,14 +87,12 @@ def _ratio(photo: Photo, settings: Settings) -> float:
 
 
 def _drawn(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """So many photos at even distances in the row of all bytes, each once; all, if there are no more."""
-    if len(photos) <= count:
-        return list(photos)
+    """The photos at so many even distances in the row of all bytes; a large one may be there several times."""
     row = sorted(photos, key=lambda photo: (photo.folder, photo.status.st_size))
     ends = list(itertools.accumulate(photo.status.st_size for photo in row))
     step = max(1, ends[-1]) / count
-    places = {bisect.bisect_left(ends, (number + 0.5) * step) for number in range(count)}
-    return [row[min(place, len(row) - 1)] for place in sorted(places)]
+    places = (bisect.bisect_left(ends, (number + 0.5) * step) for number in range(count))
+    return [row[min(place, len(row) - 1)] for place in places]
 
 
 def _kind(photo: Photo) -> tuple[str, str, str, int]:
@@ -110,16 +119,31 @@ def _spread(length: int, count: int) -> Iterator[int]:
                 return
 
 
-def _interval(ratios: Sequence[float], *, whole: bool) -> tuple[float | None, float | None]:
-    if whole and ratios:
-        share = 1 - statistics.fmean(ratios)
-        return share, share
+def _of_few(points: Sequence[tuple[float, int]], count: int) -> tuple[float | None, float | None]:
+    """The interval from some or all of a few photos, each drawn with the same chance: of the ratio of two sums."""
+    taken = len(points)
+    before = sum(size for _, size in points)
+    if not before or (taken < count and taken < _FEWEST):
+        return None, None
+    ratio = sum(ratio * size for ratio, size in points) / before
+    if taken >= count:
+        return 1 - ratio, 1 - ratio
+    off = [(one - ratio) * size for one, size in points]
+    spread = math.sqrt(sum(one**2 for one in off) / (taken - 1) * taken * (1 - taken / count)) / before
+    return _around(1 - ratio, spread, taken)
+
+
+def _of_many(ratios: Sequence[float]) -> tuple[float | None, float | None]:
+    """The interval from photos that were drawn with a chance in proportion to their bytes: of the mean."""
     if len(ratios) < _FEWEST:
         return None, None
-    freedom = len(ratios) - 1
+    spread = statistics.stdev(ratios) / math.sqrt(len(ratios))
+    return _around(1 - statistics.fmean(ratios), spread, len(ratios))
+
+
+def _around(middle: float, spread: float, taken: int) -> tuple[float, float]:
+    freedom = taken - 1
     times = (
         1.96 + 2.5 / freedom + 3 / freedom**2
     )  # Student's t for 95 %, within 0.02 from 4 degrees of freedom on
-    half = times * statistics.stdev(ratios) / math.sqrt(len(ratios))
-    middle = 1 - statistics.fmean(ratios)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return max(0.0, middle - times * spread), min(1.0, middle + times * spread)
