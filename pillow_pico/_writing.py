@@ -147,12 +147,14 @@ def _metadata(im: Image.Image, options: dict[str, Any]) -> Metadata:
 def _item(im: Image.Image, options: dict[str, Any], name: str) -> bytes | None:
     """Take metadata from the options if named there (None clears it), else what the image was opened with."""
     data = options.get(name, im.info.get(name))
+    if not data:  # Pillow's own writers take an empty text too for none
+        return None
     if isinstance(data, str) and name == "xmp":
         data = data.encode()
-    if data is not None and not isinstance(data, bytes | bytearray | memoryview):
+    if not isinstance(data, bytes | bytearray | memoryview):
         msg = f"{name} must be bytes, not {type(data).__name__}"
         raise TypeError(msg)
-    return bytes(data) if data else None
+    return bytes(data)
 
 
 def _icc_profile(im: Image.Image, options: dict[str, Any]) -> bytes | None:

@@ -10,7 +10,8 @@ import io
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pico_core.container import Container, Extra, Metadata
 
@@ -20,6 +21,8 @@ Carried = tuple[tuple[Extra, ...], str | None]
 OPAQUE = "application/octet-stream"
 #: The name of the item that holds the bytes after a JPEG picture.
 JPEG_TRAILER = "JPEG trailer"
+#: The name of the item that holds how long each EXIF segment of a JPEG file is, where it has several.
+EXIF_PARTS = "JPEG EXIF segments"
 TRAILERS = {"PNG": "PNG trailer", "WEBP": "WebP trailer"}
 #: What `left_behind` says of a file of several pictures.
 MULTI_PICTURE = "further pictures (a preview, a gain map or a depth map)"
@@ -35,6 +38,8 @@ _JPEG_NAMES = {marker: name for name, marker in JPEG_MARKERS.items()}
 JFIF, EXIF, XMP = b"JFIF\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 _PNG_HEADER = 8
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LONGEST_TEXT = 1 << 19  # half of what Pillow unpacks at most
 _PNG_CODING = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 
@@ -46,14 +51,20 @@ def from_jpeg(data: bytes, known: Metadata) -> Carried:
     extras = []
     left_behind = None
     end = len(data)
+    parts = []
     for marker, start, stop in jpeg_segments(data):
         payload = data[start:stop]
+        if marker == _APP1 and payload.startswith(EXIF) and _jpeg_elsewhere(marker, payload, known):
+            parts.append(len(payload) - len(EXIF))
         if marker == _EOI:
             end = stop
         elif marker == _APP2 and payload.startswith(b"MPF\0"):
             left_behind = MULTI_PICTURE
         elif not _jpeg_elsewhere(marker, payload, known):
             extras.append(Extra(_JPEG_NAMES[marker], OPAQUE, payload))
+    if len(parts) > 1 and sum(parts) == len((known.exif or b"").removeprefix(EXIF)):
+        # Pillow joins them; they come back as they were.
+        extras.append(Extra(EXIF_PARTS, OPAQUE, struct.pack(f">{len(parts)}I", *parts)))
     trailer, too_long = trailer_of(JPEG_TRAILER, data[end:])
     return (*extras, *trailer), left_behind or too_long
 
@@ -87,6 +98,48 @@ def from_webp(data: bytes, known: Metadata) -> Carried:
 def from_pico(data: bytes) -> tuple[Extra, ...]:
     """Take over the extras of a .pico file."""
     return Container(io.BytesIO(data)).metadata.extras
+
+
+def without_long_texts(data: bytes) -> bytes:
+    """A PNG file without those texts that Pillow refuses to unpack, and the whole file with them.
+
+    They are carried as they are packed.
+    """
+    kept = [
+        data[start - 8 : stop + 4]
+        for kind, start, stop in png_chunks(data)
+        if kind not in (b"zTXt", b"iTXt") or not _is_long(kind, data[start:stop])
+    ]
+    return data[:_PNG_HEADER] + b"".join(kept) + data[end_of_picture("PNG", data) :]
+
+
+def _is_long(kind: bytes, payload: bytes) -> bool:
+    fields = payload.partition(b"\0")[2]
+    packed = fields[1:] if kind == b"zTXt" else fields[2:].split(b"\0", 2)[-1]
+    if kind == b"iTXt" and fields[:1] == b"\0":
+        return len(packed) > _LONGEST_TEXT
+    try:
+        return len(zlib.decompressobj().decompress(packed, _LONGEST_TEXT + 1)) > _LONGEST_TEXT
+    except zlib.error:
+        return False
+
+
+def exif_in_text(info: Mapping[Any, Any]) -> bytes | None:
+    """EXIF that a PNG file holds as text, in hexadecimal, as ImageMagick and older programs write it; see ExifTool.
+
+    `info` is Pillow's.
+    """
+    for name in ("Raw profile type exif", "Raw profile type APP1"):
+        text = info.get(name)
+        if isinstance(text, str):
+            lines = text.strip("\n").split("\n")[2:]  # the first names it, the second says how long it is
+            try:
+                block = bytes.fromhex("".join(lines))
+            except ValueError:
+                continue
+            if block.startswith(EXIF) or block[:4] in (b"II*\0", b"MM\0*"):
+                return block
+    return None
 
 
 def end_of_picture(kind: str, data: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Sequence
@@ -17,6 +18,23 @@ _APP0, _APP1, _APP2 = 0xE0, 0xE1, 0xE2
 _PNG_SIGNATURE_AND_HEADER = 8 + 25
 _PNG_SIZE = slice(16, 24)  # of the picture, in a PNG file
 _FRAME_SIZE = slice(4, 12)  # in an fcTL chunk
+#: Chunks that are "unsafe to copy", but hold for the picture and not for the way it is coded.
+_PNG_KNOWN = frozenset(
+    {
+        b"cHRM",
+        b"gAMA",
+        b"sBIT",
+        b"sRGB",
+        b"iCCP",
+        b"cICP",
+        b"mDCV",
+        b"cLLI",
+        b"mDCv",
+        b"cLLi",
+        b"tIME",
+        b"eXIf",
+    }
+) | frozenset({b"bKGD", b"acTL", b"fcTL", b"fdAT"})
 _PNG_DENSITY = "PNG pHYs"
 _FOR_A_METRE = {
     0: 1.0,
@@ -58,12 +76,15 @@ def suited(extras: Sequence[Extra], kind: str) -> tuple[Extra, ...]:
 def into_jpeg(data: bytes, extras: Sequence[Extra], exif: bytes | None = None) -> tuple[bytes, list[Extra]]:
     """Put EXIF, and what came from a JPEG file, into one; return the file, and the extras that do not fit."""
     jfif = trailer = late = b""
-    early = b"" if exif is None else _exif_segments(exif)
+    parts = next((extra.data for extra in extras if extra.name == carried.EXIF_PARTS), b"")
+    early = b"" if exif is None else _exif_segments(exif, parts)
     others = []
     for extra in extras:
         marker = carried.JPEG_MARKERS.get(extra.name)
         if extra.name == carried.JPEG_TRAILER:
             trailer += extra.data
+        elif extra.name == carried.EXIF_PARTS and exif is not None:
+            continue  # done above
         elif marker is None or len(extra.data) > _LARGEST_SEGMENT:
             others.append(extra)
         elif marker == _APP0 and extra.data.startswith(carried.JFIF) and not jfif:
@@ -86,6 +107,8 @@ def into_png(data: bytes, extras: Sequence[Extra]) -> tuple[bytes, list[Extra]]:
         kind = extra.name.removeprefix("PNG ").encode("latin-1", "replace")
         if extra.name == "PNG trailer":
             trailer += extra.data
+        elif not _is_true_of_other_data(kind):
+            others.append(extra)
         elif kind == b"fcTL" and extra.data[_FRAME_SIZE] != data[_PNG_SIZE]:
             others.append(extra)  # of a picture of which this is a part: readers would refuse the file
         elif extra.name.startswith("PNG ") and len(kind) == 4:
@@ -95,6 +118,14 @@ def into_png(data: bytes, extras: Sequence[Extra]) -> tuple[bytes, list[Extra]]:
             others.append(extra)
     place = _PNG_SIGNATURE_AND_HEADER
     return data[:place] + chunks + data[place:] + trailer, others
+
+
+def _is_true_of_other_data(kind: bytes) -> bool:
+    """Whether a PNG chunk may stand beside pixels that were coded anew, as its name tells (PNG 3rd edition, 5.4).
+
+    The fourth letter of one that may is small; of those with a large one only the known ones tell nothing of the data.
+    """
+    return len(kind) != 4 or kind in _PNG_KNOWN or bool(kind[3] & 0x20)
 
 
 def into_webp(data: bytes, extras: Sequence[Extra]) -> tuple[bytes, list[Extra]]:
@@ -138,9 +169,18 @@ def _segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
-def _exif_segments(exif: bytes) -> bytes:
-    """EXIF too long for a segment goes on in further ones with the same prefix, as ExifTool and Pillow read it."""
+def _exif_segments(exif: bytes, parts: bytes = b"") -> bytes:
+    """EXIF too long for a segment goes on in further ones with the same prefix, as ExifTool and Pillow read it.
+
+    `parts` are the lengths of the segments that it came in, if it did in several.
+    """
     bare = exif.removeprefix(carried.EXIF)
     room = _LARGEST_SEGMENT - len(carried.EXIF)
-    starts = range(0, max(1, len(bare)), room)
-    return b"".join(_segment(_APP1, carried.EXIF + bare[start : start + room]) for start in starts)
+    lengths = [int(length) for (length,) in struct.iter_unpack(">I", parts)] if len(parts) % 4 == 0 else []
+    if sum(lengths) != len(bare) or max(lengths, default=room + 1) > room:
+        lengths = [min(room, len(bare) - start) for start in range(0, max(1, len(bare)), room)]
+    starts = itertools.accumulate(lengths, initial=0)
+    return b"".join(
+        _segment(_APP1, carried.EXIF + bare[start : start + length])
+        for start, length in zip(starts, lengths, strict=False)
+    )

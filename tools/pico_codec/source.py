@@ -101,7 +101,8 @@ def read_source(data: bytes) -> Source:
         _check_frames(kind, im)
         _check_depth(kind, data, im)
         _mend_transparency(kind, data, im)
-        known = Metadata(exif=_bytes(im, "exif"), xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"))
+        exif = _bytes(im, "exif") or carried.exif_in_text(im.info)
+        known = Metadata(exif=exif, xmp=_bytes(im, "xmp"), icc=_bytes(im, "icc_profile"))
         metadata, left_behind = _everything(kind, data, known, dict(im.info))
         pixels = _pixels(heif.turned_back(im, metadata) if kind == heif.FORMAT else im)
     return Source(kind, pixels, metadata, left_behind)
@@ -125,6 +126,8 @@ def _opened(data: bytes) -> Image.Image:
     try:
         if heif.is_heif(data):
             heif.let_pillow_read()
+        if data.startswith(carried.PNG_SIGNATURE):
+            data = carried.without_long_texts(data)
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
         if heif.is_heif(data):
