@@ -32,7 +32,7 @@ from pico_library.cluster.work import Task
 from pico_library.model.faults import VARIABLE, Step
 from pico_library.model.records import Outcome, Record
 from pico_library.model.settings import Settings
-from pico_library.photo import Published
+from pico_library.outcomes import Published
 from pico_library.store import places
 from pico_library.store.journal import Journal
 from pico_library.store.scan import Choice

@@ -33,7 +33,7 @@ from pico_library.cluster.agreement import ClusterError, check_workers, installe
 from pico_library.model.reasons import Reason
 from pico_library.model.settings import Settings
 from pico_library.model.url import Url, location
-from pico_library.photo import Published
+from pico_library.outcomes import Published
 from pico_library.store import which as storage
 from pico_library.store.listing import look
 from pico_library.store.scan import Choice

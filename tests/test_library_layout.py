@@ -7,7 +7,7 @@ import graphlib
 from pathlib import Path
 
 LIBRARY = Path(__file__).parents[1] / "tools" / "pico_library"
-BELOW_THE_COMMANDS = ("model", "check", "store", "encoding", "photo", "run")
+BELOW_THE_COMMANDS = ("model", "check", "store", "encoding", "outcomes", "photo", "run")
 
 
 def imports() -> dict[str, set[str]]:

@@ -15,7 +15,8 @@ from pico_library.cli import main
 from pico_library.model.faults import VARIABLE
 from pico_library.model.photo import Photo
 from pico_library.model.settings import Mode
-from pico_library.photo import Pipeline, Result
+from pico_library.outcomes import Result
+from pico_library.photo import Pipeline
 from pico_library.store import originals
 
 pytestmark = pytest.mark.usefixtures("home", "verifier")

@@ -14,7 +14,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,68 +28,19 @@ from pico_library.model.reasons import Reason, SkipError
 from pico_library.model.records import Identity, Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.model.url import location
+from pico_library.outcomes import Job, Published, Result, Tried, parted, saved, skipped
 from pico_library.store import originals, trash
 from pico_library.store.journal import Journal, JournalError
 from pico_library.store.leaving import may_leave, moved_away
 from pico_library.store.memory import BASE_BYTES, BYTES_PER_BYTE, Budget, needed
 from pico_library.store.sidecars import SidecarError, copy_sidecars
-from pico_library.store.storage import Content, Draft
+from pico_library.store.storage import Draft
 from pico_library.store.which import storage_of
 
 if TYPE_CHECKING:
     from pico_library.check.verifier import Verifier
 
 _COARSEST_TIME_NS = 2 * 10**9  # FAT knows times to two seconds
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a photo; `error` is what made it fail."""
-
-    record: Record
-    error: Exception | None = None
-
-    @property
-    def disk_is_full(self) -> bool:
-        """Whether the photo failed for want of room, as the next one would."""
-        codes = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-        error: BaseException | None = self.error
-        while error is not None:
-            if isinstance(error, OSError) and error.errno in codes:
-                return True
-            error = error.__cause__
-        return False
-
-
-@dataclass(frozen=True)
-class Job:
-    """A photo at work, and what was read of it; `digest` is the SHA-256 of its bytes."""
-
-    photo: Photo
-    content: Content
-    digest: bytes
-    previous: Record | None = None
-
-
-@dataclass(frozen=True)
-class Published:
-    """A .pico file in its place that is to be judged, with the SHA-256 of the bytes read and of those written.
-
-    `identity` is None if it was found there and not written.
-    """
-
-    original_digest: bytes = b""
-    digest: bytes = b""
-    quality: int | None = None
-    identity: Identity | None = None
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What a step came to; `error` is what made it fail."""
-
-    made: Record | Published
-    error: Exception | None = None
 
 
 class Steps(abc.ABC):
@@ -173,7 +124,7 @@ class Steps(abc.ABC):
         now = published.identity or storage_of(target).identity(target)
         if now is None:
             raise SkipError(Reason.CHANGING)
-        record = _saved(self._record(job), now.size, checked, published.quality)
+        record = saved(self._record(job), now.size, checked, published.quality)
         if not is_found:
             return record
         reason = self._reason_against(job, checked, now)
@@ -203,7 +154,7 @@ class Steps(abc.ABC):
         try:
             return Tried(step())
         except SkipError as skip:
-            return Tried(_skipped(first, skip))
+            return Tried(skipped(first, skip))
         except JournalError:
             raise
         except Exception as error:  # whatever one photo does, the others are still to be shrunk
@@ -284,7 +235,7 @@ class Steps(abc.ABC):
         expected = Expected(source, job.digest)
         before = len(job.content.data)
         alike = encode_alike(source, before, self._settings, lambda data: check_data(data, expected))
-        record = _saved(self._record(job), len(alike.data), alike.checked, alike.quality)
+        record = saved(self._record(job), len(alike.data), alike.checked, alike.quality)
         return replace(record, target_digest=None, wrote=None)
 
     def _write(self, job: Job, source: Source) -> Record | Published:
@@ -379,9 +330,9 @@ class Pipeline(Steps):
         No error of the photo's is raised: it is in the result. JournalError is raised.
         """
         previous = self._journal.newest_made(photo.path)
-        record, error = _parted(self.tried(photo, previous, lambda: self._shrink(photo, previous)))
+        record, error = parted(self.tried(photo, previous, lambda: self._shrink(photo, previous)))
         if error is None and record.outcome is Outcome.SAVED:
-            record, error = _parted(self.with_sidecars(photo, record))
+            record, error = parted(self.with_sidecars(photo, record))
         if self._settings.dry_run:
             return Result(record, error)
         if record.outcome is Outcome.SAVED and self._settings.mode.lets_go:
@@ -397,7 +348,7 @@ class Pipeline(Steps):
     def _after(self, job: Job, published: Published, checked: Checked) -> Record:
         """Note it: the verifier has judged it as a draft, from the disk and in a process of its own."""
         assert published.identity is not None
-        record = _saved(self._record(job), published.identity.size, checked, published.quality)
+        record = saved(self._record(job), published.identity.size, checked, published.quality)
         self._journal.record(record)
         return record
 
@@ -460,33 +411,3 @@ class Pipeline(Steps):
         except Exception as error:
             return replace(current, outcome=Outcome.FAILED, reason=explain(error)), error
         return done, None
-
-
-def _parted(tried: Tried) -> tuple[Record, Exception | None]:
-    assert isinstance(tried.made, Record)
-    return tried.made, tried.error
-
-
-def _saved(record: Record, size: int, checked: Checked, quality: int | None) -> Record:
-    """The record of a photo whose .pico file of `size` bytes was checked and accepted."""
-    likeness = checked.likeness
-    assert likeness is not None
-    return replace(
-        record,
-        after=size,
-        quality=quality,
-        score=likeness.difference,
-        similarity=likeness.similarity,
-        crop=likeness.crop,
-        target_digest=checked.target_digest,
-        wrote=True,
-    )
-
-
-def _skipped(record: Record, skip: SkipError) -> Record:
-    """The record of a photo that is left alone, with how it looked if that was the reason."""
-    record = replace(record, outcome=Outcome.SKIPPED, reason=skip.reason)
-    likeness = skip.likeness
-    if likeness is None:
-        return record
-    return replace(record, score=likeness.difference, similarity=likeness.similarity, crop=likeness.crop)

@@ -23,7 +23,7 @@ from pico_library.model.photo import Photo
 from pico_library.model.records import Outcome, Record
 from pico_library.model.settings import Settings
 from pico_library.model.url import location
-from pico_library.photo import Published, Result
+from pico_library.outcomes import Published, Result
 from pico_library.store.journal import Journal, JournalError
 from pico_library.store.storage import StorageError
 from pico_library.store.which import is_seen

@@ -15,7 +15,7 @@ from pico_library.cluster.engine import Engine
 from pico_library.model.photo import Photo
 from pico_library.model.settings import Settings
 from pico_library.model.url import Url
-from pico_library.photo import Result
+from pico_library.outcomes import Result
 from pico_library.run import interrupts
 from pico_library.run.plan import Plan
 from pico_library.run.session import Session

@@ -21,7 +21,8 @@ from pico_library.model.photo import Photo
 from pico_library.model.reasons import Reason, SkipError
 from pico_library.model.records import Identity, Outcome, Record
 from pico_library.model.settings import Settings
-from pico_library.photo import Job, Published, Steps
+from pico_library.outcomes import Job, Published
+from pico_library.photo import Steps
 from pico_library.store.storage import Draft, StorageError, same
 from pico_library.store.which import storage_of
 

@@ -21,7 +21,8 @@ from pico_codec.files import remove_leftovers
 from pico_library.check.verifier import Verifier
 from pico_library.model.photo import Photo
 from pico_library.model.settings import Settings
-from pico_library.photo import Pipeline, Result
+from pico_library.outcomes import Result
+from pico_library.photo import Pipeline
 from pico_library.run import interrupts
 from pico_library.run.plan import Plan, finish_interrupted, make_plan
 from pico_library.store import destinations, places

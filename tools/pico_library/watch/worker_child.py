@@ -17,7 +17,8 @@ from pico_core.errors import PicoError
 from pico_library.check.verifier import Verifier
 from pico_library.model.photo import Photo
 from pico_library.model.records import Record
-from pico_library.photo import Pipeline, Result
+from pico_library.outcomes import Result
+from pico_library.photo import Pipeline
 from pico_library.run.plan import Plan
 from pico_library.run.session import Session
 from pico_library.store import places
