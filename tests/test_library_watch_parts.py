@@ -23,9 +23,12 @@ from pico_core import PicoFile
 from pico_library.cli import main
 from pico_library.commands.watch import parse_time
 from pico_library.console import complain
+from pico_library.model.photo import Skipped
+from pico_library.model.reasons import Reason
 from pico_library.model.records import Outcome
+from pico_library.run.plan import Plan
 from pico_library.store import places
-from pico_library.store.scan import Choice, scan
+from pico_library.store.scan import Choice, Found, scan
 from pico_library.watch import look
 from pico_library.watch.events import Hints
 from pico_library.watch.folders import WatchedFolder, remote_kind
@@ -291,7 +294,15 @@ def test_resting_watcher_tells_of_failures_and_of_what_waits(folder: Path) -> No
         tally.add(Done(name, outcome, None, 5000, 1000))
     tally.show([watched], photos, "")
     assert line.text == "Watching 1 folder: 2 photos shrunk, originals 10.0 kB, .pico 2.0 kB; 1 failed"
-    photos.ready["d"] = Look(1, 1, 1)
+    tally.add(Done("d", Outcome.SKIPPED, Reason.CHANGED_SINCE, 5000, 0))
+    tally.show([watched], photos, "")
+    assert "; 1 left alone (changed since its .pico file was made; --update makes that anew)" in line.text
+    found = Found(
+        skipped=[Skipped(folder / "a.dng", Reason.RAW), Skipped(folder / "b.txt", Reason.NO_PICTURE)]
+    )
+    tally.found(Plan([], found), 0, everything=True)
+    assert "; 2 left alone (1 camera RAW, 1 changed since" in tally.summary, "and what is no photo is none"
+    photos.ready["e"] = Look(1, 1, 1)
     tally.show([watched], photos, "on battery")
     assert line.text.endswith("1 failed; 1 wait: on battery")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pico_library.console import plural
+from pico_library.model.reasons import NO_PHOTOS
 from pico_library.model.records import Outcome
 from pico_library.report.table import size
 from pico_library.report.words import in_words
@@ -27,6 +28,8 @@ class Tally:
         self._before = self._after = 0
         self._done = self._batch = 0
         self._told: set[object] = set()
+        self._left_alone: dict[str, str] = {}  # photos that were at work, and why
+        self._passed: Counter[str] = Counter()  # reasons of those that never are
 
     @property
     def total(self) -> int:
@@ -38,11 +41,17 @@ class Tally:
         """What was done, in a line."""
         counts = self._counts
         text = f"{plural(counts[Outcome.SAVED], 'photo')} shrunk, {self._sizes}"
-        if counts[Outcome.SKIPPED]:
-            text += f"; {counts[Outcome.SKIPPED]:,} left alone"
+        if reasons := self._reasons:
+            named = ", ".join(f"{count:,} {in_words(reason)}" for reason, count in reasons.most_common())
+            text += f"; {reasons.total():,} left alone ({named})"
         if counts[Outcome.FAILED]:
             text += f"; {counts[Outcome.FAILED]:,} failed"
         return text
+
+    @property
+    def _reasons(self) -> Counter[str]:
+        """Why photos are left alone: those of the last look over everything, and those that were at work since."""
+        return self._passed + Counter(self._left_alone.values())
 
     @property
     def _sizes(self) -> str:
@@ -65,6 +74,7 @@ class Tally:
         """Tell what became of a photo."""
         self._done += 1
         self._counts[done.outcome] += 1
+        self._left_alone.pop(done.path, None)
         if done.outcome is Outcome.SAVED:
             self._before, self._after = self._before + done.before, self._after + done.after
             why = f" ({in_words(done.reason)})" if done.reason else ""
@@ -72,6 +82,7 @@ class Tally:
         elif done.outcome is Outcome.FAILED:
             self.problem(done.path, done.reason or "failed")
         else:
+            self._left_alone[done.path] = done.reason or "unknown"
             self.event(done.path, f"left alone: {in_words(done.reason)}")
 
     def died(self, path: str) -> None:
@@ -113,6 +124,8 @@ class Tally:
             where = ", ".join(str(root) for root in plan.absent)
             known = f"the journal knows {plural(sum(plan.absent.values()), 'photo')} here"
             self._once("nothing found", f"{where}: {known}; is a disk missing? Nothing is forgotten")
+        if everything:
+            self._passed = Counter(one.reason for one in plan.found.skipped if one.reason not in NO_PHOTOS)
         text = f"{plural(fresh, 'photo')} to shrink"
         if everything:
             text += (
@@ -132,6 +145,10 @@ class Tally:
         if gone := sum(not folder.is_there for folder in folders):
             text += f" ({gone:,} not there)"
         text += f": {plural(self._counts[Outcome.SAVED], 'photo')} shrunk, {saved}"
+        if reasons := self._reasons:
+            ((reason, _), *others) = reasons.most_common()
+            more = ", and others" if others else ""
+            text += f"; {reasons.total():,} left alone ({in_words(reason)}{more})"
         if failed := self._counts[Outcome.FAILED]:
             text += f"; {failed:,} failed"
         if photos.ready:
