@@ -287,3 +287,13 @@ def test_looking_changes_nothing(photos: Path, viewer: Viewer) -> None:
             ask(viewer, f"{what}/{entry['id']}")
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in photos.rglob("*")} == before
     shutil.rmtree(photos.parent / "home", ignore_errors=True)
+
+
+def test_single_file_is_opened_with_its_neighbours(photos: Path) -> None:
+    with viewing(photos / "large.png.pico") as viewer:
+        found = entries(viewer)
+        beside = {path.name for path in photos.glob("*.pico") if path.is_file() and not path.is_symlink()}
+        assert set(found) == {name for name in beside if not name.startswith(".")}
+        path = viewer.invitation().removeprefix(f"http://{HOST}:{viewer.port}")
+        answer = ask(viewer, path, whole=True)
+        assert answer.headers["Location"] == f"/{viewer.token}/#{found['large.png.pico']['id']}"

@@ -13,7 +13,8 @@ from pico_library.console import FAILED, FINE, USAGE, complain, printable
 from pico_library.store.paths import exists
 
 DESCRIPTION = """Show .pico files as a gallery in the web browser: zoom to single pixels, and compare with the originals
-where these are still there. Only this machine's browser gets an answer, and nothing is changed. Ctrl-C ends it."""
+where these are still there. A single .pico file opens large, with its neighbours. Only this machine's browser gets
+an answer, and nothing is changed. Ctrl-C ends it."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -49,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     with viewer:
         threading.Thread(target=viewer.serve_forever, args=(0.2,), daemon=True).start()
         try:
-            print(f"Showing {_named(arguments.paths)} at\n  {viewer.address}\nCtrl-C ends it.", flush=True)
+            print(
+                f"Showing {_named(arguments.paths)} at\n  {viewer.address}{viewer.opened}\nCtrl-C ends it.",
+                flush=True,
+            )
             if not arguments.no_browser:
                 threading.Thread(target=webbrowser.open, args=(viewer.invitation(),), daemon=True).start()
             _wait(viewer.presence.over if arguments.until_closed else lambda: False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from pico_core.container import Container
 from pico_core.errors import FormatError
 from pico_library.console import complain
 from pico_library.model.orientation import orientation_of
-from pico_library.run.restore import find
+from pico_library.run.restore import find, is_named_pico
 from pico_library.store.paths import GivenError
 from pico_library.view.exif import taken_at
 
@@ -46,18 +47,34 @@ class Entry:
 
 
 class Catalogue:
-    """The entries below some roots, which a thread of its own looks for. Links are not followed."""
+    """The entries below some roots, which a thread of its own looks for. Links are not followed.
+
+    A single .pico file comes with its neighbours, those of the folder that it is in, and is the `chosen` one.
+    """
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self.roots = tuple(root.resolve() for root in roots)
         self._given = tuple(roots)
         self._secret = secrets.token_bytes(16)
+        only = self._given[0] if len(self._given) == 1 else None
+        self._alone = only if only is not None and is_named_pico(only) and only.is_file() else None
         self._changed = threading.Condition()
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._complete = False
         self._is_told = False  # to its end
         self._complained: set[str] = set()
+
+    @property
+    def chosen(self) -> str | None:
+        """The id of the one file that was asked for; None if several were, or a folder."""
+        return None if self._alone is None else self._id_of(self.roots[0])
+
+    @property
+    def title(self) -> str:
+        """What the entries have in common."""
+        root = self.roots[0].parent if self._alone is not None else self.roots[0]
+        return root.name or str(root) if len(self.roots) == 1 else f"{len(self.roots)} places"
 
     def start(self) -> None:
         """Begin to look."""
@@ -88,7 +105,7 @@ class Catalogue:
     def _look(self) -> None:
         seen: set[Path] = set()
         try:
-            for path, base in find(self._given, self._complain):
+            for path, base in itertools.chain(find(self._given, self._complain), self._neighbours()):
                 real = self._file_at(path)
                 if real is not None and real not in seen:
                     seen.add(real)
@@ -101,6 +118,16 @@ class Catalogue:
             with self._changed:
                 self._complete = True
                 self._changed.notify_all()
+
+    def _neighbours(self) -> Iterator[tuple[Path, Path]]:
+        if self._alone is not None:
+            folder = self.roots[0].parent
+            for path in sorted(folder.iterdir()):
+                if is_named_pico(path) and not path.name.startswith("."):
+                    yield path, folder
+
+    def _id_of(self, path: Path) -> str:
+        return hashlib.blake2b(bytes(path), key=self._secret, digest_size=9).hexdigest()
 
     def _file_at(self, path: Path) -> Path | None:
         """The file to show, by its real path; None for what is none, and for a link unless it was asked for."""
@@ -124,10 +151,9 @@ class Catalogue:
             complain(folder, f"cannot be looked into ({error.strerror}); see that you may read it")
 
     def _add(self, path: Path, base: Path) -> None:
-        digest = hashlib.blake2b(bytes(path), key=self._secret, digest_size=9)
         name = str(path.relative_to(base)) if path.is_relative_to(base) else path.name
         try:
-            entry = read_entry(digest.hexdigest(), path, name)
+            entry = read_entry(self._id_of(path), path, name)
         except FileNotFoundError:
             return  # it went away meanwhile
         with self._changed:

@@ -117,6 +117,12 @@ class Viewer(ThreadingHTTPServer):
         """Where the page is, with the secret."""
         return f"http://{HOST}:{self.port}/{self.token}/"
 
+    @property
+    def opened(self) -> str:
+        """What an address ends with so that the page shows one picture large; empty where it is to show all."""
+        chosen = self.catalogue.chosen
+        return "" if chosen is None else f"#{chosen}"
+
     def invitation(self) -> str:
         """An address that leads to the page once. Whoever lists processes can read what a browser is started with."""
         ticket = secrets.token_urlsafe(18)
@@ -237,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
     # Answers
 
     def _lead_to_the_page(self) -> None:
-        headers = {"Location": f"/{self.server.token}/", "Cache-Control": "no-store"}
+        headers = {"Location": f"/{self.server.token}/{self.server.opened}", "Cache-Control": "no-store"}
         self._answer(b"", "text/plain", headers, HTTPStatus.SEE_OTHER)
 
     def _page(self, name: str, content_type: str) -> None:
@@ -247,10 +253,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _list(self, start: str) -> None:
         count = int(start) if start.isdecimal() and len(start) < 9 else 0
         entries, complete = self.server.catalogue.since(count, _WAIT_SECONDS)
-        roots = self.server.catalogue.roots
         self._json(
             {
-                "title": roots[0].name or str(roots[0]) if len(roots) == 1 else f"{len(roots)} places",
+                "title": self.server.catalogue.title,
                 "entries": [_as_json(entry) for entry in entries[:_MOST_AT_ONCE]],
                 "complete": complete and len(entries) <= _MOST_AT_ONCE,
             }
