@@ -112,3 +112,14 @@ def test_pico_file_of_a_deleted_photo_is_named_by_status(
     capsys.readouterr()
     assert main(["status"]) == 0
     assert str(library / "0.png.pico") in capsys.readouterr().out
+
+
+def test_photo_whose_disk_is_away_was_not_renamed(library: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["shrink", str(library), "--output", str(out)]) == 0
+    content = (library / "0.png").read_bytes()
+    library.rename(tmp_path / "unplugged")
+    other = folder_of_drawings(tmp_path / "Other", 0)
+    (other / "copy.png").write_bytes(content)
+    assert main(["shrink", str(other), "--output", str(out)]) == 0
+    assert files_below(out) == ["0.png.pico", "1.png.pico", "copy.png.pico"]

@@ -372,7 +372,9 @@ class Pipeline(Steps):
         earlier = self._journal.by_digest(job.digest)
         if earlier is None or earlier.path == photo.path or earlier.original is not Original.KEPT:
             return None
-        if os.path.lexists(earlier.path) or earlier.target is None or not earlier.target.is_file():
+        if os.path.lexists(earlier.path) or not earlier.path.parent.is_dir():
+            return None  # still there, or perhaps only its disk is away
+        if earlier.target is None or not earlier.target.is_file():
             return None
         if originals.digest_of(earlier.target) != earlier.target_digest:
             return None
