@@ -410,3 +410,15 @@ def test_picture_above_the_limit_of_pillow_that_cannot_be_read_back_is_discarded
         restoring.restore(large, large.with_suffix(".png"))
     assert list(large.parent.glob("*a*")) == [large]
     assert Image.MAX_IMAGE_PIXELS == 500_000
+
+
+def test_many_names_that_are_taken_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(20):
+        drawing(tmp_path / f"{number:02}.png", number)
+    assert main(["shrink", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["restore", str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 9
+    assert lines[0].endswith("00.png exists already; move it away, or choose another folder with --output")
+    assert lines[-1] == "pico-library: 12 more: exist already; choose another folder with --output"

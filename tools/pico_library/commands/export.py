@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, and say what could not be."""
     from pico_library.commands.progress import Walk
     from pico_library.run.export import Sharing, export, shared_name
+    from pico_library.run.restore import TakenError
 
     for path in arguments.paths:
         if not exists(path):
@@ -60,6 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 export(pico, output / pico.parent.relative_to(base) / shared_name(pico, sharing), sharing)
                 done += 1
+            except TakenError as error:
+                walk.is_taken(pico, str(error))
+                failed += 1
             except FILE_ERRORS as error:
                 complain(pico, explain(error))
                 failed += 1

@@ -17,6 +17,7 @@ from pico_library.run.restore import find
 
 _SHAPE = "{percentage:3.0f} % |{bar:24}| {n_fmt} of {total_fmt} {unit}, {remaining} left"
 
+_MOST_NAMED = 8
 Thing = TypeVar("Thing")
 
 
@@ -92,6 +93,7 @@ class Walk(OneByOne):
     def __init__(self, paths: Sequence[Path]) -> None:
         super().__init__(".pico file")
         self.closed: list[OSError] = []
+        self._taken = 0
         self._paths = paths
 
     def __iter__(self) -> Iterator[tuple[Path, Path]]:
@@ -102,8 +104,17 @@ class Walk(OneByOne):
             files.append(one)
         yield from self.through(files)
 
+    def is_taken(self, pico: Path, why: str) -> None:
+        """Say that a name was taken; after some, they are counted only."""
+        self._taken += 1
+        if self._taken <= _MOST_NAMED:
+            complain(pico, why)
+
     def tell(self) -> None:
-        """Name the folders that could not be listed."""
+        """Name the folders that could not be listed, and say how many names more were taken."""
+        if self._taken > _MOST_NAMED:
+            left = self._taken - _MOST_NAMED
+            complain(f"{left:,} more", "exist already; choose another folder with --output")
         for unlisted in self.closed:
             complain(
                 unlisted.filename, f"cannot be looked into ({unlisted.strerror}); see that you may read it"

@@ -42,7 +42,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and say what could not be."""
     from pico_library.commands.progress import Walk
-    from pico_library.run.restore import How
+    from pico_library.run.restore import How, TakenError
 
     for path in arguments.paths:
         if not exists(path):
@@ -54,10 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
     with Walk(arguments.paths) as walk:
         for pico, base in walk:
             folder = pico.parent if output is None else output / pico.parent.relative_to(base)
-            if _is_restored(pico, folder, arguments.format, how):
-                done += 1
-            else:
-                failed += 1
+            try:
+                if _is_restored(pico, folder, arguments.format, how):
+                    done += 1
+                    continue
+            except TakenError as error:
+                walk.is_taken(pico, str(error))
+            failed += 1
     walk.tell()
     failed += len(walk.closed)
     failures = f" Failed: {failed:,}, see above." if failed else ""
@@ -70,11 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_restored(pico: Path, folder: Path, extension: str | None, how: How) -> bool:
-    """Restore a picture into a folder, and say what stays behind or why it failed."""
-    from pico_library.run.restore import restore_as
+    """Restore a picture into a folder, and say what stays behind or why it failed. Raises TakenError."""
+    from pico_library.run.restore import TakenError, restore_as
 
     try:
         restored = restore_as(pico, folder, extension, how)
+    except TakenError:
+        raise
     except FILE_ERRORS as error:
         complain(pico, explain(error))
         return False

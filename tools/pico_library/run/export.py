@@ -17,7 +17,7 @@ from pico_codec.source import FILE_ERRORS
 from pico_core import Metadata, PicoFile
 from pico_library.check.checking import read_from_disk
 from pico_library.model.orientation import orientation_of, upright
-from pico_library.run.restore import is_named_pico, name_of
+from pico_library.run.restore import TakenError, is_named_pico, name_of
 from pico_library.run.scaling import within
 
 FORMATS = {"jpg": "JPEG", "avif": "AVIF"}
@@ -48,8 +48,7 @@ def shared_name(pico: Path, sharing: Sharing) -> str:
 def export(pico: Path, target: Path, sharing: Sharing) -> None:
     """Write the picture of a .pico file, upright. An existing target is an OutputError. Raises FILE_ERRORS."""
     if not is_named_pico(pico) or os.path.lexists(target):
-        msg = f"{target} exists already; move it away, or choose another folder with --output"
-        raise OutputError(msg)
+        raise TakenError(target)
     status = pico.stat()
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
         file.verify()

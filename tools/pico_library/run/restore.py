@@ -29,6 +29,13 @@ _INSTEAD = {"MPO": "JPEG", "HEIF": "JPEG", "TIFF": "PNG"}
 _EXTENSIONS = {kind: extension for extension, kind in FORMATS.items()}
 
 
+class TakenError(OutputError):
+    """Something has the name that a picture would get."""
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(f"{target} exists already; move it away, or choose another folder with --output")
+
+
 @dataclass(frozen=True)
 class How:
     """With which `quality` (0 to 100) a JPEG or WebP file is written, and how long its longer side is at most."""
@@ -137,8 +144,7 @@ def restore(pico: Path, target: Path, kind: str | None = None, how: How | None =
         with PicoFile(read_from_disk(pico), max_pixels=None):
             pass  # or its own name would be the first thing in the way of the picture
     if os.path.lexists(target):
-        msg = f"{target} exists already; move it away, or choose another folder with --output"
-        raise OutputError(msg)
+        raise TakenError(target)
     kind, how = kind or NAMED[target.suffix.lower()], how or How()
     status = pico.stat()
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
@@ -162,9 +168,9 @@ def restore(pico: Path, target: Path, kind: str | None = None, how: How | None =
                 originals.take_over(pico, partial.path, status)
             partial.take_name(target)
     except OSError as error:
-        msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
         if os.path.lexists(target):
-            msg = f"{target} exists already; move it away, or choose another folder with --output"
+            raise TakenError(target) from error
+        msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
         raise OutputError(msg) from error
     return Restored(target, (*lost, *(extra.name for extra in left)))
 
