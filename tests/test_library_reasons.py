@@ -311,7 +311,7 @@ def test_target_size_is_kept_and_a_share_counts_from_the_original(library: Path,
     with PicoFile(library / "a.jpg.pico") as file:
         assert file.quality is not None
     (library / "a.jpg.pico").unlink()
-    assert main(["shrink", str(library), "--target-size", "100"]) == 0
+    assert main(["shrink", str(library), "--target-size", "100B"]) == 0
     assert journal_of(library / "a.jpg").reason == Reason.NO_FIT
 
 

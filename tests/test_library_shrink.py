@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -378,3 +379,18 @@ def test_photo_left_alone_for_its_saving_is_tried_again_with_another_check_or_ot
     assert main(asked) == 3
     monkeypatch.setattr("pico_core.registry.default_id", lambda: bytes(32))
     assert main(asked) != 3
+
+
+def test_columns_line_up_for_names_in_any_script() -> None:
+    names = ["a.jpg", "\u65e5\u672c \u65c5\u884c.jpg", "U\u0308bung.jpg"]
+    lines = savings_table([saved_photo(Path(f"x/{name}"), 100, 50) for name in names]).splitlines()
+    cells = {
+        sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in line)
+        for line in lines
+    }
+    assert len(cells) == 1
+
+
+def test_number_that_can_be_no_size_is_asked_about(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shrink", str(library), "--target-size", "60"]) == 2
+    assert "write 60kB or 60%" in capsys.readouterr().err

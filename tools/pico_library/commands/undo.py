@@ -8,7 +8,7 @@ from collections import Counter
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.store import places
 
-DESCRIPTION = """Take a run back, by the number that `shrink` printed and `history` lists, or several runs, the newest
+DESCRIPTION = """Take a run back, by the number that `history` lists, or several runs, the newest
 first. Originals return from the Trash or the archive; then the .pico files that the run wrote are removed, if nobody
 changed them since."""
 

@@ -16,6 +16,7 @@ CHECK = 1
 DEFAULT_SAVING = 0.10
 DEFAULT_DIFFERENCE = 0.30  # LPIPS (AlexNet) of the worst crop; samples/ pass it at quality 60
 
+_SMALLEST_BARE = 1000  # bytes: who writes a smaller number without a unit means another one
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -117,4 +118,8 @@ def parse_target(text: str) -> TargetSize:
         share = parse_share(text)
         if share > 0:
             return TargetSize(share=share)
-    return TargetSize(count=parse_size(text))
+    count = parse_size(text)
+    if text.strip().isdecimal() and count < _SMALLEST_BARE:
+        msg = f"{text!r} would be {count} bytes, in which no photo fits; write {count}kB or {count}%"
+        raise OptionError(msg)
+    return TargetSize(count=count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,14 +90,22 @@ def shown_name(path: Path, common: Path) -> str:
     return name if len(name) <= _WIDEST_NAME else "..." + name[3 - _WIDEST_NAME :]
 
 
+def _cells(text: str) -> int:
+    """How many columns of a terminal a text takes: letters of East Asia two each, accents none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
+    )
+
+
 def layout(heading: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None) -> str:
     """Columns that line up, the first to the left, under a heading and, if there is one, over a total."""
     every = [heading, *rows] + ([total] if total else [])
-    widths = [max(len(row[column]) for row in every) for column in range(len(heading))]
+    widths = [max(_cells(row[column]) for row in every) for column in range(len(heading))]
 
     def line(row: Sequence[str]) -> str:
         first, *others = (
-            cell.ljust(w) if n == 0 else cell.rjust(w)
+            cell + " " * (w - _cells(cell)) if n == 0 else " " * (w - _cells(cell)) + cell
             for n, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
         return "  ".join([first, *others]).rstrip()
