@@ -281,3 +281,10 @@ def test_nothing_is_deleted_where_nobody_can_be_asked_but_by_yes(
 def test_help_says_that_weights_may_change(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert WEIGHTS_MAY_CHANGE in capsys.readouterr().out
+
+
+def test_command_alone_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert "shrink photos as they appear in folders" in said.err

@@ -297,3 +297,13 @@ def test_single_file_is_opened_with_its_neighbours(photos: Path) -> None:
         path = viewer.invitation().removeprefix(f"http://{HOST}:{viewer.port}")
         answer = ask(viewer, path, whole=True)
         assert answer.headers["Location"] == f"/{viewer.token}/#{found['large.png.pico']['id']}"
+
+
+def test_photo_that_is_named_without_pico_is_its_pico_file(tmp_path: Path) -> None:
+    from pico_library.commands.view import _shown
+
+    photo, pico = tmp_path / "IMG.JPG", tmp_path / "IMG.JPG.pico"
+    photo.touch()
+    assert _shown(photo) == photo
+    pico.touch()
+    assert (_shown(photo), _shown(pico), _shown(tmp_path)) == (pico, pico, tmp_path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pico_core import __version__
 from pico_core.errors import PicoError
 from pico_library.commands import settings_file
-from pico_library.console import EXIT_CODES
+from pico_library.console import EXIT_CODES, USAGE
 from pico_library.store import places
 
 
@@ -50,6 +51,9 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         _lay_settings_under(commands)
     except PicoError as error:
         wrong = error
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help(sys.stderr)
+        raise SystemExit(USAGE)
     arguments = parser.parse_args(argv)
     if wrong is not None:
         raise wrong

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pico_library.arguments import plain_path
 from pico_library.console import FAILED, FINE, USAGE, complain, printable
+from pico_library.model.photo import PICO_EXTENSION
 from pico_library.store.paths import exists
 
 DESCRIPTION = """Show .pico files as a gallery in the web browser: zoom to single pixels, and compare with the originals
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             complain(path, "there is no such file or folder; check the spelling")
             return USAGE
     try:
-        viewer = Viewer(arguments.paths, arguments.port)
+        viewer = Viewer([_shown(path) for path in arguments.paths], arguments.port)
     except OSError as error:
         complain(
             f"port {arguments.port}",
@@ -61,6 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
             print()
         viewer.shutdown()
     return FINE
+
+
+def _shown(path: Path) -> Path:
+    """The .pico file of a photo that was named without `.pico`, if there is one."""
+    pico = path.with_name(f"{path.name}{PICO_EXTENSION}") if path.name else path
+    return pico if path.is_file() and path.suffix.lower() != PICO_EXTENSION and pico.is_file() else path
 
 
 def _wait(over: Callable[[], bool]) -> None:
