@@ -45,9 +45,10 @@ def make_plan(
     known = journal.seen()
     found = look(roots, choice)
     plan = Plan([], found)
+    decisive = settings.decisive  # once: it reads which weights there are
     for photo in found.photos:
         record = known.get(photo.key)
-        if record is not None and _is_done(photo, record, settings, leave_undone=leave_undone):
+        if record is not None and _is_done(photo, record, settings, decisive, leave_undone=leave_undone):
             plan.unchanged += 1
         else:
             plan.photos.append(photo)
@@ -82,14 +83,14 @@ def finish_interrupted(journal: Journal) -> None:
             complain(record.path, what)
 
 
-def _is_done(photo: Photo, record: Seen, settings: Settings, *, leave_undone: bool) -> bool:
+def _is_done(photo: Photo, record: Seen, settings: Settings, decisive: str, *, leave_undone: bool) -> bool:
     status = photo.status
     if (record.size, record.mtime_ns) != (status.st_size, status.st_mtime_ns):
         return False
     if record.outcome == Outcome.SAVED:
         return photo.target_exists and record.target == photo.key_of_target and not settings.mode.lets_go
     if record.outcome == Outcome.SKIPPED:
-        return record.reason not in TRANSIENT and record.settings == settings.decisive
+        return record.reason not in TRANSIENT and record.settings == decisive
     return leave_undone and record.outcome == Outcome.UNDONE
 
 
