@@ -125,8 +125,8 @@ PicoCoder *pico_coder_new(const PicoModel *model, int side) {
   PicoCoder *coder = new_memory(sizeof *coder);
   uint8_t *memory = new_memory((size_t)count.used);
   if (!coder || !memory) {
-    free(coder);
-    free(memory);
+    free_memory(coder);
+    free_memory(memory);
     return 0;
   }
   *coder = (PicoCoder){model, side, memory};
@@ -135,8 +135,8 @@ PicoCoder *pico_coder_new(const PicoModel *model, int side) {
 
 void pico_coder_free(PicoCoder *coder) {
   if (!coder) return;
-  free(coder->memory);
-  free(coder);
+  free_memory(coder->memory);
+  free_memory(coder);
 }
 
 // Layers over whole maps

@@ -6,7 +6,6 @@
 
 #include "entropy.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "memory.h"
@@ -36,8 +35,8 @@ int make_table(Table *table, const uint16_t *frequencies, int radius) {
 }
 
 void free_table(Table *table) {
-  free(table->starts);
-  free(table->first);
+  free_memory(table->starts);
+  free_memory(table->first);
 }
 
 // Reading

@@ -33,7 +33,7 @@ static void *own(Loader *loader, void *memory) {
   const int room = (int)(sizeof model->owned / sizeof *model->owned);
   if (!memory || model->owned_count == room) {
     refuse(loader, PICO_NO_MEMORY, "there is no memory for the weights");
-    free(memory);
+    free_memory(memory);
     return 0;
   }
   return model->owned[model->owned_count++] = memory;
@@ -308,7 +308,9 @@ static void load_tables(Loader *loader) {
   }
   if (loader->result) return;
   const int entries = (int)hyper->shape[2];
-  m->hyper_tables = own(loader, calloc((size_t)m->levels * (size_t)m->hyper, sizeof(Table)));
+  const size_t bytes = (size_t)m->levels * (size_t)m->hyper * sizeof(Table);
+  m->hyper_tables = own(loader, new_memory(bytes));
+  if (m->hyper_tables) memset(m->hyper_tables, 0, bytes);
   for (int i = 0; i < m->levels * m->hyper && !loader->result; i++)
     if (!make_table(&m->hyper_tables[i], (const uint16_t *)hyper->data + (size_t)i * (size_t)entries, entries / 2))
       refuse(loader, PICO_WRONG_WEIGHTS, "entropy table %d of the hyperlatents is damaged", i);
@@ -349,7 +351,7 @@ void pico_model_free(PicoModel *model) {
   if (!model) return;
   for (int i = 0; i < TABLES; i++) free_table(&model->latent_tables[i]);
   for (int i = 0; model->hyper_tables && i < model->levels * model->hyper; i++) free_table(&model->hyper_tables[i]);
-  for (int i = 0; i < model->owned_count; i++) free(model->owned[i]);
+  for (int i = 0; i < model->owned_count; i++) free_memory(model->owned[i]);
   free(model);
 }
 
