@@ -4,8 +4,13 @@
 #ifndef PICO_KERNELS_H
 #define PICO_KERNELS_H
 
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
+
+// Each operation on floats is rounded by itself, or results would depend on the processor.
+#pragma STDC FP_CONTRACT OFF
+_Static_assert(FLT_EVAL_METHOD == 0, "floats must be computed as floats, not as something longer");
 
 #define INLINE static inline __attribute__((always_inline, unused))
 
