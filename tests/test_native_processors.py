@@ -70,6 +70,18 @@ def test_old_arm64_processors_use_no_dot_products(folder: Path) -> None:
     assert "kernels: neon" in subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
 
+@pytest.mark.parametrize(("processor", "kernels"), [("Nehalem", "portable"), ("Haswell", "avx2")])
+def test_old_x86_processors_use_what_they_have(folder: Path, processor: str, kernels: str) -> None:
+    emulator = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
+    if not emulator:
+        pytest.skip("qemu-x86_64 is not installed")
+    program = folder / "x86"
+    if not program.exists():
+        compile_c(program, "-target", "x86_64-linux-musl", "-static", str(PROGRAMS / "tiles.c"))
+    command = [emulator, "-cpu", processor, str(program), str(folder / "plain.model"), "best", "64"]
+    assert f"kernels: {kernels}" in subprocess.run(command, capture_output=True, text=True, check=True).stderr
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("kernels", ["portable", "wasm"])
 def test_webassembly_codes_the_same_bits(folder: Path, kernels: str, network: str) -> None:
