@@ -302,9 +302,8 @@ static void load_tables(Loader *loader) {
   for (int i = 0; i < TABLES && !loader->result; i++) {
     const int radius = ((const int32_t *)radii->data)[i];
     const int fits = radius >= 1 && radius <= LARGEST_SYMBOL / 2 && used + 2 * radius + 1 <= numbers_in(latent);
-    if (!fits || !make_table(&m->latent_tables[i], (const uint16_t *)latent->data + used, radius))
-      refuse(loader, PICO_WRONG_WEIGHTS, "entropy table %d of the latents is damaged", i);
-    used += 2 * radius + 1;
+    if (fits && make_table(&m->latent_tables[i], (const uint16_t *)latent->data + used, radius)) used += 2 * radius + 1;
+    else refuse(loader, PICO_WRONG_WEIGHTS, "entropy table %d of the latents is damaged", i);
   }
   if (loader->result) return;
   const int entries = (int)hyper->shape[2];
