@@ -78,7 +78,29 @@ static size_t latents_of(const ModelFile *file, const char *name) {
   return 0;
 }
 
-// A payload through the kernels of two instruction sets, and through pico_read.
+// The integers of a payload, which come back when they are written and read again. pico_decode returned `result` for it.
+static void read_and_write(PicoCoder *coder, const PicoModel *model, const ModelFile *file, Tile tile, const uint8_t *payload,
+                           size_t length, int result) {
+  const size_t positions = (size_t)((tile.height + 63) / 64) * (size_t)((tile.width + 63) / 64);
+  const size_t sizes[2] = {32 * positions * latents_of(file, "encoder.to_latent.weight"),
+                           2 * positions * latents_of(file, "encoder.to_hyper.weight")};  // in bytes
+  const size_t room = pico_most_bytes(model, tile.width, tile.height);
+  int16_t *symbols[2] = {malloc(sizes[0] + 1), malloc(sizes[0] + 1)}, *z[2] = {malloc(sizes[1] + 1), malloc(sizes[1] + 1)};
+  uint8_t *written = malloc(room + 1);
+  demand(pico_read(coder, payload, length, tile.width, tile.height, tile.level, symbols[0], z[0]) == result,
+         "pico_read and pico_decode agree");
+  if (result == PICO_DONE) {
+    const int64_t bytes = pico_write(coder, symbols[0], z[0], tile.width, tile.height, tile.level, written, room);
+    demand(bytes > 0, "integers that were read can be written");
+    demand(!pico_read(coder, written, (size_t)bytes, tile.width, tile.height, tile.level, symbols[1], z[1]) &&
+               !memcmp(symbols[0], symbols[1], sizes[0]) && !memcmp(z[0], z[1], sizes[1]),
+           "integers come back");
+  }
+  for (int i = 0; i < 2; i++) free(symbols[i]), free(z[i]);
+  free(written);
+}
+
+// A payload through the kernels of two instruction sets, and through pico_read and pico_write.
 static void decode(int model, unsigned choice, Tile tile, const uint8_t *payload, size_t length) {
   const size_t row = (size_t)tile.width * tile.channels + choice % 5, size = row * tile.height + 1;
   uint8_t *exact = malloc(length ? length : 1), *pixels[2] = {calloc(size, 1), calloc(size, 1)};
@@ -89,15 +111,8 @@ static void decode(int model, unsigned choice, Tile tile, const uint8_t *payload
     const int which = k ? 1 : 0;
     PicoCoder *coder = new_coder(models[model][k], tile, choice);
     results[which] = pico_decode(coder, exact, length, tile.width, tile.height, tile.channels, tile.level, pixels[which], (ptrdiff_t)row);
-    if (!k && coder) {
-      const size_t h = (size_t)(tile.height + 63) / 64, w = (size_t)(tile.width + 63) / 64;
-      int16_t *symbols = malloc(32 * h * w * latents_of(&files[model], "encoder.to_latent.weight") + 1);
-      int16_t *z = malloc(2 * h * w * latents_of(&files[model], "encoder.to_hyper.weight") + 1);
-      const int result = pico_read(coder, exact, length, tile.width, tile.height, tile.level, symbols, z);
-      demand(result == results[0], "pico_read and pico_decode agree");
-      free(symbols);
-      free(z);
-    }
+    if (!k && coder)
+      read_and_write(coder, models[model][k], &files[model], tile, exact, length, results[0]);
     pico_coder_free(coder);
     compared += k > 0;
   }
