@@ -105,7 +105,7 @@ class NativeEngine:
         self._idle: list[int] = []  # coders that no thread uses; appending and popping are atomic
 
     def _new_model(self, arrays: Arrays, kernels: str | None) -> ctypes.c_void_p:
-        kept = [(name.encode(), np.ascontiguousarray(array)) for name, array in arrays.items()]
+        kept = [(name.encode(), np.require(array, requirements=["C", "A"])) for name, array in arrays.items()]
         records = (_Array * len(kept))()
         for record, (name, array) in zip(records, kept, strict=True):
             if array.dtype.name not in _TYPES or not 1 <= array.ndim <= 4:
