@@ -2,7 +2,7 @@
 
     python tests/golden/make.py
 
-Writes NAME-ID.pico, the pixels that float32 decoding gives as NAME-ID.png, and digests of the symbols into
+Writes NAME-ID.pico, its pixels as NAME-ID.png, and digests of the symbols into
 symbols.json. Files of earlier weights are left alone: they must decode for ever.
 """
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pico_core import PicoFile, encode, registry
-from pico_core.codec import codec_for
 from pico_core.container import Coder
+from pico_core.engines import engine_for
 from pico_core.tiling import Grid
 
 HERE = Path(__file__).resolve().parent
@@ -43,14 +43,14 @@ def sources() -> dict[str, tuple[NDArray[np.uint8], float]]:
 def symbols_digest(file: PicoFile) -> list[str | None]:
     """SHA-256 of the symbols and hyperlatent of each tile, None for lossless ones."""
     assert file.picture.model_id is not None
-    codec = codec_for(registry.get(file.picture.model_id))
+    engine = engine_for(registry.get(file.picture.model_id))
     digests: list[str | None] = []
     for index, window in enumerate(Grid(file.width, file.height).windows()):
         tile = file.container.read_tile(index)
         if tile.coder is not Coder.LEARNED:
             digests.append(None)
             continue
-        symbols, z = codec.read(tile.payload, window, file.level)
+        symbols, z = engine.read(tile.payload, window.width, window.height, round(4096 * file.level))
         digests.append(
             hashlib.sha256(symbols.astype("<i2").tobytes() + z.astype("<i2").tobytes()).hexdigest()
         )
@@ -64,9 +64,9 @@ def main() -> None:
     for name, (pixels, level) in sources().items():
         stem = f"{name}-{registry.default_id().hex()[:8]}"
         path = HERE / f"{stem}.pico"
-        path.write_bytes(encode(pixels, level=level, precision="float32"))
+        path.write_bytes(encode(pixels, level=level))
         with PicoFile(path) as file:
-            decoded = file.decode(precision="float32")
+            decoded = file.decode()
             digests[stem] = symbols_digest(file)
         Image.fromarray(decoded[..., 0] if decoded.shape[2] == 1 else decoded).save(HERE / f"{stem}.png")
     digests_path.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n", "utf-8")
