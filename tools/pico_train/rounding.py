@@ -21,7 +21,7 @@ from pico_core.arithmetic import LEVEL_UNITS, ExactArithmetic
 from pico_core.graph import TABLE_COUNT, Graph
 from pico_core.reference import from_patches, to_patches
 
-from .export import crops, middles, read_checkpoint
+from .export import crops, observed, read_checkpoint
 from .networks.folding import fold
 from .networks.model import LOG_SCALE_LOW, LOG_SCALE_SPACING
 from .quantising import FloatArithmetic, observe, quantise
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     model = read_checkpoint(arguments.run)
     folded = {name: tensor.numpy() for name, tensor in fold(model).items()}
-    ranges = observe(folded, middles(crops(arguments.photos, 120)), model.architecture.levels)
+    ranges = observe(folded, observed(crops(arguments.photos, 120)), model.architecture.levels)
     exact, floating = Graph(ExactArithmetic(quantise(folded, ranges))), Graph(FloatArithmetic(folded))
     changes = []
     for path in arguments.pictures:
