@@ -53,47 +53,53 @@ def encode_lossless(
     return list(in_order(job, grid.windows()))
 
 
-def encode_tiles(
-    pixels: NDArray[np.uint8],
-    grid: Grid,
-    weights: Weights,
-    level: float,
-    effort: int,
-    engine: str | None = None,
-    profile: Profile | None = None,
-    quality: float | None = None,
-) -> list[Tile]:
-    """Every tile of the pixels (height, width, 1 or 3) in the coder that suits it.
+class TileEncoder:
+    """Codes the tiles of a picture (height, width, 1 or 3), at one level or at several.
 
     effort 0: networks only. 1: flat tiles are also tried losslessly, and drawings in AVIF. 2: every tile is tried
-    losslessly, more thoroughly. A `quality` beyond what the networks give has all tiles in AVIF that are not lossless.
+    losslessly, more thoroughly. What does not depend on the level is done once.
     """
-    exact = _lossless_candidates(pixels, grid, effort, profile) if effort else [None] * grid.count
-    settled = [c.tile if c is not None and c.cheap else None for c in exact]
-    networks = _Networks(weights, level, engine, profile)
-    has_avif = effort > 0 and avif.is_available()
-    highest = avif.quality_for_photographs(quality) if has_avif and quality is not None else None
 
-    def job(index: int) -> Tile:
-        window = grid.window(index)
-        if highest is not None:
-            return _of_highest_quality(_cut(pixels, window), highest, exact[index], profile)
-        learned = networks.encode(_cut(pixels, window))
+    def __init__(self, pixels: NDArray[np.uint8], grid: Grid, effort: int, profile: Profile | None = None):
+        self._pixels, self._grid, self._effort, self._profile = pixels, grid, effort, profile
+        self._exact = _lossless_candidates(pixels, grid, effort, profile) if effort else [None] * grid.count
+        self._has_avif = effort > 0 and avif.is_available()
+
+    def tiles(
+        self, weights: Weights, level: float, *, engine: str | None = None, quality: float | None = None
+    ) -> list[Tile]:
+        """Every tile in the coder that suits it, in raster order.
+
+        A `quality` beyond what the networks give has all tiles in AVIF that are not lossless.
+        """
+        networks = _Networks(weights, level, engine, self._profile)
+        beyond = quality is not None and self._has_avif
+        highest = avif.quality_for_photographs(quality or 0) if beyond else None
+
+        def job(index: int) -> Tile:
+            if highest is not None:
+                cut = _cut(self._pixels, self._grid.window(index))
+                return _of_highest_quality(cut, highest, self._exact[index], self._profile)
+            return self._tile(index, networks)
+
+        settled = [c.tile if c is not None and c.cheap else None for c in self._exact]
+        open_tiles = [index for index, tile in enumerate(settled) if tile is None]
+        for index, tile in zip(open_tiles, in_order(job, open_tiles), strict=True):
+            settled[index] = tile
+        return [tile for tile in settled if tile is not None]
+
+    def _tile(self, index: int, networks: _Networks) -> Tile:
+        window, candidate = self._grid.window(index), self._exact[index]
+        learned = networks.encode(_cut(self._pixels, window))
         drawing = None
-        if has_avif:
-            with timed(profile, "drawings"):
-                drawing = _drawing(pixels, window, networks, learned)
-        candidate = exact[index]
+        if self._has_avif:
+            with timed(self._profile, "drawings"):
+                drawing = _drawing(self._pixels, window, networks, learned)
         if candidate is not None and len(candidate.tile.payload) <= (
             candidate.accepted * len(learned) if drawing is None else _WORTH_EXACT * len(drawing.payload)
         ):
             return candidate.tile
         return drawing or Tile(Coder.LEARNED, learned)
-
-    open_tiles = [index for index, tile in enumerate(settled) if tile is None]
-    for index, tile in zip(open_tiles, in_order(job, open_tiles), strict=True):
-        settled[index] = tile
-    return [tile for tile in settled if tile is not None]
 
 
 def _of_highest_quality(

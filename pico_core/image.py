@@ -177,16 +177,8 @@ def _encode_at(
     level: float,
     quality: int | None,
 ) -> bytes:
-    tiles = codec.encode_tiles(
-        planes.colour,
-        planes.grid,
-        weights,
-        level,
-        settings.effort,
-        settings.engine,
-        settings.profile,
-        quality,
-    )
+    encoder = codec.TileEncoder(planes.colour, planes.grid, settings.effort, settings.profile)
+    tiles = encoder.tiles(weights, level, engine=settings.engine, quality=quality)
     return _file(planes, tiles, alpha, settings, level, quality, weights.id)
 
 
@@ -197,11 +189,14 @@ def _encode_to_fit(
 
     Sizes rise with quality, but not always by each step: where pictures are tiny, one further up may fit again.
     """
+    encoder = codec.TileEncoder(planes.colour, planes.grid, settings.effort, settings.profile)
     best: bytes | None = None
     low, high = 0, 100
     while low <= high:
         quality = 100 if best is None and high == 100 and low == 0 else (low + high) // 2
-        content = _encode_at(planes, alpha, weights, settings, weights.level_of_quality(quality), quality)
+        level = weights.level_of_quality(quality)
+        tiles = encoder.tiles(weights, level, engine=settings.engine, quality=quality)
+        content = _file(planes, tiles, alpha, settings, level, quality, weights.id)
         if len(content) <= target_bytes:
             best, low = content, quality + 1
         else:

@@ -27,6 +27,7 @@ from pico_core import (
     UnknownModelError,
     decode,
     encode,
+    lossless,
 )
 from pico_core.container import Coder
 from pico_core.preview import make_preview
@@ -333,3 +334,13 @@ def test_preview_looks_like_the_picture(photo: Pixels, channels: int) -> None:
         shown = np.asarray(preview.convert("RGB"))
     whole = Image.fromarray(large if channels > 2 else large[..., 0]).convert("RGB")
     assert psnr(shown, np.asarray(whole.resize(shown.shape[1::-1], Image.Resampling.BOX))) > 24
+
+
+def test_a_target_of_bytes_codes_losslessly_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    encode_lossless = lossless.encode
+    monkeypatch.setattr(lossless, "encode", lambda *a: calls.append(1) or encode_lossless(*a))
+    drawn = np.zeros((700, 100, 3), np.uint8)
+    drawn[::7] = 255
+    assert len(encode(drawn, target_bytes=100_000, preview=False)) <= 100_000
+    assert len(calls) == 2, "one for each tile, however many qualities were tried"

@@ -86,7 +86,7 @@ class WeightsCodec(FileCodec):
         """The bytes of a file without preview, networks only."""
         height, width = pixels.shape[:2]
         level = storable_level(float(quality))
-        tiles = core.encode_tiles(pixels, Grid(width, height), self._weights, level, 0)
+        tiles = core.TileEncoder(pixels, Grid(width, height), 0).tiles(self._weights, level)
         stream = io.BytesIO()
         picture = Picture(width, height, 3, False, level, None, self._weights.id)
         write(stream, picture, tiles, metadata=Metadata())
