@@ -33,6 +33,7 @@ from pico_library.run.plan import make_plan
 from pico_library.store import places
 from pico_library.store.journal import Journal, JournalError
 from pico_library.store.scan import Choice
+from pico_look import Kind
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,8 @@ records = st.builds(
     after=st.none() | sizes,
     quality=st.none() | st.integers(0, 100),
     score=st.none() | st.floats(0, 1),
-    similarity=st.none() | st.floats(0, 1),
+    similarity=st.none() | st.floats(-100, 100),
+    kind=st.none() | st.sampled_from([str(kind) for kind in Kind]),
     crop=st.none() | st.tuples(*[st.integers(0, 65535)] * 4),
     target=st.none() | paths,
     target_digest=st.none() | st.binary(min_size=32, max_size=32),
@@ -100,15 +102,17 @@ def test_failure_that_names_a_file_whose_name_is_no_text_is_noted(tmp_path: Path
 
 
 def test_journal_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    """Version 1 did not note who wrote a .pico file: `undo` leaves it."""
+    """Version 1 did not note who wrote a .pico file: `undo` leaves it. Its scores were those of another measure."""
     one = Record(Path("/a.jpg"), Identity(1, 2, 3, 4), Outcome.SAVED, target_digest=b"t" * 32, run=1)
+    one = replace(one, crop=(1, 2, 3, 4))
     with Journal(tmp_path / "j") as journal:
         journal.start_run("beside", [], {})
-        journal.record(one)
+        journal.record(replace(one, score=0.25, similarity=0.95))
     program = (
         "import sqlite3, sys\n"
         "with sqlite3.connect(sys.argv[1]) as database:\n"
-        "    database.execute('ALTER TABLE photos DROP COLUMN wrote')\n"
+        "    for column in ('wrote', 'kind', 'measure'):\n"
+        "        database.execute(f'ALTER TABLE photos DROP COLUMN {column}')\n"
         "    database.execute('PRAGMA user_version = 1')\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "j")], check=True)
@@ -116,8 +120,9 @@ def test_journal_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
         with Journal(tmp_path / "j") as journal:
             assert replace(newest_of_all(journal)[one.path], recorded=0.0) == one
     with Journal(tmp_path / "j") as journal:
-        journal.record(replace(one, wrote=True))
-        assert newest_of_all(journal)[one.path].wrote is True
+        anew = replace(one, wrote=True, score=0.5, similarity=70.0, kind="lost line")
+        journal.record(anew)
+        assert replace(newest_of_all(journal)[one.path], recorded=0.0) == anew
 
 
 def test_newest_record_of_a_photo_counts_and_older_runs_stay(tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ from library_browser import chromium
 from library_samples import ask, command, drawing, pico_library, scene
 
 from pico_library.cli import main
+from pico_library.model.reasons import Reason
 from pico_library.model.records import Identity, Original, Outcome, Record
-from pico_library.report.facts import Report, gather_all
+from pico_library.report.facts import Report, as_csv, gather_all
 from pico_library.report.page import page
+from pico_library.report.table import savings_table, unlike
 from pico_library.store.journal import Journal
 
 WIDTHS = (1366, 390)
@@ -39,7 +41,10 @@ def record(name: str, outcome: Outcome, reason: str | None = None, after: int | 
         reason=reason,
         before=100_000,
         after=after,
-        score=None if after is None else 0.1,
+        score=None if after is None else 0.5,
+        similarity=None if after is None else 70.0,
+        kind=None if after is None else "lost line",
+        crop=None if after is None else (120, 340, 152, 372),
         run=1,
     )
 
@@ -242,12 +247,34 @@ def test_failures_are_unfolded_and_many_files_are_not_listed_in_full() -> None:
 
 
 def test_histograms_have_round_marks_and_are_told_in_words() -> None:
-    assert re.findall(r">(0\.\d+)</text>", page(large_report())) == ["0.00", "0.03", "0.06", "0.09", "0.12"]
+    assert re.findall(r">(\d+)</text>", page(large_report()))[-5:] == ["0", "25", "50", "75", "100"]
     labels = re.findall(r'<svg [^>]*aria-label="([^"]*)"', page(large_report()))
     assert labels == [
         "Saving per photo: 300 photos from 10 % to 100 %, half of them below 55 %",
-        "Score of the worst crop: 300 photos from 0.10 to 0.10, half of them below 0.10",
+        "Score of the worst place: 300 photos from 70 to 70, half of them below 70",
     ]
+
+
+def test_page_leaves_out_scores_of_an_earlier_version_and_says_so() -> None:
+    now = record("a.jpg", Outcome.SAVED, after=5)
+    text = page(Report([now, replace(now, score=None, similarity=None)], [], [], None))
+    assert "1 photo without one, shrunk by an earlier version" in text
+    assert "Score of the worst place: 1 photo from 70 to 70" in text
+    assert "without one" not in page(Report([now], [], [], None))
+
+
+def test_page_and_tables_name_what_would_differ_and_where() -> None:
+    made = record("a.jpg", Outcome.SAVED, after=5)
+    unlike_it = replace(made, path=Path("/nowhere/b.jpg"), outcome=Outcome.SKIPPED, reason=Reason.UNLIKE)
+    report = Report([made], [unlike_it], [], None)
+    place = "a line is gone at 120,340 (32x32 pixels)"
+    assert f"<li>/nowhere/b.jpg: {place}</li>" in page(report)
+    assert f"/nowhere/b.jpg: {place}" in unlike(report.skipped)
+    assert unlike([made, replace(unlike_it, kind=None)]) == ""
+    assert "hardly visible (70 of 100)" in savings_table(report.saved)
+    rows = list(csv.DictReader(io.StringIO(as_csv(report))))
+    assert [row["difference"] for row in rows] == ["hardly visible (70 of 100)"] * 2
+    assert rows[1]["worst_place"] == place
 
 
 @pytest.fixture(scope="module")

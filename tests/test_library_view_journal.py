@@ -84,7 +84,8 @@ def test_viewer_reads_a_journal_of_an_earlier_version_and_leaves_it_so(pico: Pat
     with Journal(places.journal_file()) as journal:
         note(journal, pico)
     with contextlib.closing(sqlite3.connect(places.journal_file())) as database:
-        database.execute("ALTER TABLE photos DROP COLUMN wrote")
+        for column in ("wrote", "kind", "measure"):
+            database.execute(f"ALTER TABLE photos DROP COLUMN {column}")
         database.execute("PRAGMA user_version = 1")
         database.commit()
     before = content(home)

@@ -3,8 +3,8 @@
 Prints the time of a second run over a library that an earlier run has shrunk; how long the look at a photo takes in
 units of its encoding; and how long a whole run takes in units of the codec's own work on the same photos (encoding,
 and decoding for the check). With `--memory` instead, what one photo at work takes at two sizes, both processes
-together. With `--first` instead, how soon a run over so many photos has its first result, beside what it takes
-anyone to import torch.
+together. With `--first` instead, how soon a run over so many photos has its first result, beside what a process
+takes to start and encode a small picture.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def main() -> int:
             return 0
         if arguments.first:
             photos = enlarge(arguments.source, Path(folder, "large"), 1, arguments.megapixels)
-            first, importing = first_result(photos[0], arguments.first), import_seconds()
+            first, starting = first_result(photos[0], arguments.first), start_seconds()
             print(
-                f"first of {arguments.first:,} photos after {first:.1f} s; importing torch takes {importing:.1f} s"
+                f"first of {arguments.first:,} photos after {first:.1f} s; "
+                f"starting and encoding a small picture takes {starting:.1f} s"
             )
             return 0
         seconds = second_run(Path(folder, "many"), arguments.files)
@@ -115,12 +116,16 @@ def first_result(photo: Path, count: int) -> float:
     return spent
 
 
-def import_seconds() -> float:
-    """Seconds that a process takes to start and to import torch: a lower bound for whatever uses the networks."""
+def start_seconds() -> float:
+    """Seconds that a process takes to start and to encode 64 x 64 pixels: a lower bound for whoever encodes."""
     import subprocess
 
     started = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    program = (
+        "import numpy, pico_core; "
+        "pico_core.encode(numpy.random.default_rng(0).integers(0, 256, (64, 64, 3), 'u1'), preview=False)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
     return time.monotonic() - started
 
 
@@ -166,7 +171,7 @@ def codec_seconds(photos: list[Path]) -> tuple[float, float, float]:
     """Seconds a photo for encoding, decoding and looking, in one process and one after the other."""
     from pico_codec.source import read_source_file
     from pico_core import decode, encode
-    from pico_library.check.likeness import compare
+    from pico_look import look
 
     spent = [0.0, 0.0, 0.0]
     for number, path in enumerate([photos[0], *photos]):  # the first one warms up
@@ -176,7 +181,7 @@ def codec_seconds(photos: list[Path]) -> tuple[float, float, float]:
         marks.append(time.monotonic())
         decoded = decode(data)
         marks.append(time.monotonic())
-        compare(pixels, decoded)
+        look(pixels, decoded)
         marks.append(time.monotonic())
         if number:
             spent = [s + b - a for s, a, b in zip(spent, marks, marks[1:], strict=False)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from pico_codec import origin
 from pico_codec.source import Source, Unsuitable, UnsuitableError, read_source
@@ -15,9 +14,7 @@ from pico_library.check.checking import Checked
 from pico_library.model import extras
 from pico_library.model.reasons import Reason, SkipError
 from pico_library.model.settings import Settings
-
-if TYPE_CHECKING:
-    from pico_library.check.likeness import Likeness
+from pico_look import Look, limit_at
 
 _FORMATS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "HEIF", "TIFF"})
 _REASONS = {
@@ -70,20 +67,20 @@ def encode_alike(source: Source, before: int, settings: Settings, check: Callabl
 
     Raises SkipError, or what `check` does.
     """
-    likeness: Likeness | None = None
+    look: Look | None = None
     for quality in _qualities(settings):
         try:
             data = _encode_within(source, before, quality, settings)
         except SkipError as error:
-            if likeness is None:
+            if look is None:
                 raise
             # What would look alike would save too little.
-            raise SkipError(Reason.UNLIKE, likeness) from error
+            raise SkipError(Reason.UNLIKE, look) from error
         checked = check(data)
         if is_accepted(checked, settings):
             return Alike(data, None if settings.target_size else quality, checked)
-        likeness = checked.likeness
-    raise SkipError(Reason.UNLIKE, likeness)
+        look = checked.look
+    raise SkipError(Reason.UNLIKE, look)
 
 
 def size_of(content: bytes, settings: Settings) -> int:
@@ -93,7 +90,15 @@ def size_of(content: bytes, settings: Settings) -> int:
 
 def is_accepted(checked: Checked, settings: Settings) -> bool:
     """Whether the .pico file may stand for the original."""
-    return checked.likeness is not None and checked.likeness.accepted(settings.max_difference)
+    return checked.look is not None and checked.look.accepted(largest_strength(settings))
+
+
+def largest_strength(settings: Settings) -> float:
+    """The strength of the worst place (`pico_look`) that a .pico file may have beside its original.
+
+    What counts is the quality that was asked for, also where a photo is then encoded at a higher one.
+    """
+    return settings.max_difference * limit_at(settings.asked_quality)
 
 
 def _encode_within(source: Source, before: int, quality: int, settings: Settings) -> bytes:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pico_library.check.checking import Checked
 from pico_library.model.photo import Photo
 from pico_library.model.reasons import SkipError
 from pico_library.model.records import Identity, Outcome, Record
 from pico_library.store.storage import Content
+
+if TYPE_CHECKING:
+    from pico_look import Look
 
 
 @dataclass(frozen=True)
@@ -70,24 +74,24 @@ def parted(tried: Tried) -> tuple[Record, Exception | None]:
 
 def saved(record: Record, size: int, checked: Checked, quality: int | None) -> Record:
     """The record of a photo whose .pico file of `size` bytes was checked and accepted."""
-    likeness = checked.likeness
-    assert likeness is not None
-    return replace(
-        record,
-        after=size,
-        quality=quality,
-        score=likeness.difference,
-        similarity=likeness.similarity,
-        crop=likeness.crop,
-        target_digest=checked.target_digest,
-        wrote=True,
-    )
+    record = replace(record, after=size, quality=quality, target_digest=checked.target_digest, wrote=True)
+    return with_look(record, checked.look)
 
 
 def skipped(record: Record, skip: SkipError) -> Record:
     """The record of a photo that is left alone, with how it looked if that was the reason."""
-    record = replace(record, outcome=Outcome.SKIPPED, reason=skip.reason)
-    likeness = skip.likeness
-    if likeness is None:
+    return with_look(replace(record, outcome=Outcome.SKIPPED, reason=skip.reason), skip.look)
+
+
+def with_look(record: Record, look: Look | None) -> Record:
+    """The record with how the .pico file looks beside its original; as it is if nobody looked."""
+    if look is None:
         return record
-    return replace(record, score=likeness.difference, similarity=likeness.similarity, crop=likeness.crop)
+    worst = look.places[0] if look.places else None
+    return replace(
+        record,
+        score=look.strength,
+        similarity=look.score,
+        kind=worst.kind if worst else None,
+        crop=worst.box if worst else look.crop,
+    )

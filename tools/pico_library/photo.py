@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 from pico_codec.cli import explain
 from pico_codec.source import Source
 from pico_library.check.checking import Checked, CheckError, Expected, check_data
-from pico_library.encoding import encode_alike, is_accepted, to_source
+from pico_library.encoding import encode_alike, is_accepted, largest_strength, to_source
 from pico_library.model.faults import Step, reach
 from pico_library.model.photo import Photo
 from pico_library.model.reasons import Reason, SkipError
 from pico_library.model.records import Identity, Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.model.url import location
-from pico_library.outcomes import Job, Published, Result, Tried, parted, saved, skipped
+from pico_library.outcomes import Job, Published, Result, Tried, parted, saved, skipped, with_look
 from pico_library.store import originals, trash
 from pico_library.store.journal import Journal, JournalError
 from pico_library.store.leaving import may_leave, moved_away
@@ -119,7 +119,7 @@ class Steps(abc.ABC):
                 raise SkipError(Reason.NAME_TAKEN) from error
             raise
         if not is_accepted(checked, self._settings):
-            raise SkipError(Reason.NAME_TAKEN) if is_found else SkipError(Reason.UNLIKE, checked.likeness)
+            raise SkipError(Reason.NAME_TAKEN) if is_found else SkipError(Reason.UNLIKE, checked.look)
         target = job.photo.key_of_target
         now = published.identity or storage_of(target).identity(target)
         if now is None:
@@ -212,11 +212,15 @@ class Steps(abc.ABC):
         """The record of an earlier run for this one: original and .pico file are what that run had verified."""
         settings = self._settings
         if settings.mode.lets_go:
-            if earlier.score is not None and earlier.score > settings.max_difference:
+            if earlier.score is not None and earlier.score > largest_strength(settings):
                 raise SkipError(Reason.TOO_UNLIKE)
             if not settings.dry_run:
-                # It is soon to be all there is: the weights it needs may be gone since.
-                self._compare(job, Published())
+                # It is soon to be all there is: the weights it needs may be gone since, and an earlier version may
+                # have judged its look by another measure.
+                checked = self._compare(job, Published())
+                if not is_accepted(checked, settings):
+                    raise SkipError(Reason.TOO_UNLIKE)
+                earlier = with_look(earlier, checked.look)
             self._take_over_anew(job)
         return replace(
             earlier,

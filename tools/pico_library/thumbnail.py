@@ -1,7 +1,7 @@
 """Command `pico-thumbnail`: a .pico file as a small PNG, made from its preview, for file managers.
 
-A file manager starts this once for every picture of a folder, so what it imports is what it costs: neither torch
-nor numpy, unless a file has no preview, or has transparency.
+A file manager starts this once for every picture of a folder, so what it imports is what it costs: no numpy,
+unless a file has no preview, or has transparency.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _absolute(path: str) -> str:
 
 
 def _decoded(stream: IO[bytes]) -> Image.Image:
-    """The whole picture, decoded; this imports numpy, and torch if the networks coded it."""
+    """The whole picture, decoded; this imports numpy."""
     from PIL import Image
 
     from pico_core import PicoFile
@@ -157,7 +157,7 @@ def _decoded(stream: IO[bytes]) -> Image.Image:
 
 
 def _with_alpha(im: Image.Image, container: Container) -> Image.Image:
-    """Give the preview, which shows the picture on white, its transparency back. This imports numpy, not torch."""
+    """Give the preview, which shows the picture on white, its transparency back. This imports numpy."""
     import numpy as np
     from PIL import Image
 

@@ -19,9 +19,9 @@ from pico_codec import origin
 from pico_codec.source import EmptyError, Source, UnsuitableError, read_source
 from pico_core import PicoFile
 from pico_core.errors import PicoError
-from pico_library.check.likeness import Likeness, compare
 from pico_library.model import extras
 from pico_library.model.faults import Step, reach
+from pico_look import Look, look
 
 
 class CheckError(PicoError):
@@ -32,12 +32,13 @@ class CheckError(PicoError):
 class Checked:
     """A .pico file that is whole and carries all metadata; digests are SHA-256 of the files' bytes.
 
-    `marked_digest` is that of the file it was made from, if it says so.
+    `look` is how it looks beside its original, if it was compared with one. `marked_digest` is that of the file it was
+    made from, if it says so.
     """
 
     target_digest: bytes
     original_digest: bytes | None
-    likeness: Likeness | None
+    look: Look | None
     marked_digest: bytes | None = None
 
 
@@ -84,11 +85,11 @@ class Expected:
 
 def check_data(data: bytes, expected: Expected) -> Checked:
     """Check the bytes of a .pico file, as `check_against` does. Raises CheckError and FILE_ERRORS."""
-    likeness, marked_digest = _compare(data, expected.source)
-    return Checked(hashlib.sha256(data).digest(), expected.digest, likeness, marked_digest)
+    looked, marked_digest = _compare(data, expected.source)
+    return Checked(hashlib.sha256(data).digest(), expected.digest, looked, marked_digest)
 
 
-def _compare(data: bytes, source: Source) -> tuple[Likeness, bytes | None]:
+def _compare(data: bytes, source: Source) -> tuple[Look, bytes | None]:
     with PicoFile(data, max_pixels=None) as file:
         file.verify()
         metadata, marked_digest = origin.parted(file.metadata)
@@ -105,7 +106,7 @@ def _compare(data: bytes, source: Source) -> tuple[Likeness, bytes | None]:
     if pixels.shape[2] in (2, 4) and not np.array_equal(pixels[..., -1], source.pixels[..., -1]):
         msg = "the transparency in the .pico file differs from the original's"
         raise CheckError(msg)
-    return compare(source.pixels, pixels), marked_digest
+    return look(source.pixels, pixels), marked_digest
 
 
 def read_from_disk(path: Path) -> bytes:

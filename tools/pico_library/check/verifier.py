@@ -1,6 +1,6 @@
 """Has .pico files checked by another process than the one that encoded them.
 
-The process is started when the first file is to be checked and stays, so that it imports torch once. If it dies,
+The process is started when the first file is to be checked and stays, so that it loads the networks once. If it dies,
 the question is put to a new one; if that dies over the same file too, the file has failed.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from pico_core.errors import PicoError, UnknownModelError
 from pico_library.check.checking import Checked, CheckError
-from pico_library.check.likeness import Likeness
+from pico_look import Look
 
 _SECONDS = 120.0
 _SECONDS_PER_MEGABYTE = 300.0  # of .pico file: a hundred times what a slow machine takes
@@ -127,12 +127,10 @@ class Verifier:
 
 
 def _checked(reply: dict[str, Any]) -> Checked:
-    likeness = reply["likeness"]
-    if likeness is not None:
-        likeness = Likeness(**{**likeness, "crop": tuple(likeness["crop"])})
+    look = None if reply["look"] is None else Look.of_json(reply["look"])
     target, original, marked = (
         bytes.fromhex(reply[name]) if reply[name] else None
         for name in ("target_digest", "original_digest", "marked_digest")
     )
     assert target is not None
-    return Checked(target, original, likeness, marked)
+    return Checked(target, original, look, marked)

@@ -9,7 +9,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from pico_codec.cli import explain
 from pico_core import decode, encode
 from pico_core.errors import UnknownModelError
 from pico_library.check.checking import Checked, CheckError, check_against, check_whole
-from pico_library.check.likeness import CROP, compare
+from pico_look import look
+
+_SAMPLE = 256  # pixels a side of what is decoded and looked at before the first question
 
 
 def main() -> int:
@@ -44,16 +45,8 @@ def main() -> int:
 def warm_up() -> None:
     """Load the networks while the other process still encodes the first photo; errors come again with a question."""
     with contextlib.suppress(Exception):
-        sample = np.random.default_rng(0).integers(0, 256, (CROP, CROP, 3), np.uint8)
-        compare(sample, decode(encode(sample, preview=False)))
-        _keep_to_one_core()
-
-
-def _keep_to_one_core() -> None:
-    """Leave the other cores to photos being encoded: the look takes as long on one. Decoding has its own threads."""
-    import torch
-
-    torch.set_num_threads(1)
+        sample = np.random.default_rng(0).integers(0, 256, (_SAMPLE, _SAMPLE, 3), np.uint8)
+        look(sample, decode(encode(sample, preview=False)))
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +67,7 @@ def _said(checked: Checked) -> dict[str, Any]:
         "target_digest": checked.target_digest.hex(),
         "original_digest": checked.original_digest.hex() if checked.original_digest else None,
         "marked_digest": checked.marked_digest.hex() if checked.marked_digest else None,
-        "likeness": asdict(checked.likeness) if checked.likeness else None,
+        "look": checked.look.as_json() if checked.look else None,
     }
 
 

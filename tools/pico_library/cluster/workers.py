@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 
 
 def dask_setup(worker: object) -> None:
@@ -16,19 +15,15 @@ def dask_setup(worker: object) -> None:
 
 
 def keep_to_own_threads() -> str:
-    """Keep torch to the threads that this worker was given; return the worker's address, empty outside of one."""
+    """Keep the codec to the threads that this worker was given; return the worker's address, empty outside of one.
+
+    Who starts a worker may say fewer with PICO_THREADS.
+    """
     from distributed import get_worker
 
     try:
         worker = get_worker()
     except ValueError:
         return ""
-    threads = worker.state.nthreads
-    if "torch" in sys.modules:
-        import torch
-
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-    else:  # it asks these when it is imported
-        os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
+    os.environ.setdefault("PICO_THREADS", str(worker.state.nthreads))
     return str(worker.address)

@@ -110,7 +110,8 @@ def add_look(command: argparse.ArgumentParser) -> None:
         type=_difference,
         default=DEFAULT_DIFFERENCE,
         metavar="X",
-        help=f"LPIPS that the worst crop may have, before quality is raised (default {DEFAULT_DIFFERENCE})",
+        help="how strong the worst difference may be; beyond it the quality is raised. 1 is what passes at the quality "
+        f"asked for, 0.5 is twice as strict (default {DEFAULT_DIFFERENCE:g})",
     )
     look.add_argument(
         "--skip-extras",
@@ -227,7 +228,7 @@ def _number(kind: Callable[[str], N], low: int, high: int, name: str) -> Callabl
 
 
 _jobs = _number(int, 1, 64, "a whole number")
-_difference = _number(float, 0, 2, "a number")
+_difference = _number(float, 0, 10, "a number")
 #: Parsers of a quality and of the length of a side in pixels.
 quality = _number(int, 0, 100, "a whole number")
 side = _number(int, 1, 65_535, "a whole number")

@@ -11,7 +11,7 @@ from pico_library.arguments import Instead, path_of
 from pico_library.commands.options import add_form
 from pico_library.console import FAILED, FINE, NOTHING, USAGE, complain, print_exactly, printable
 from pico_library.report.facts import Report, as_csv, as_json, gather
-from pico_library.report.table import left_alone, savings_table
+from pico_library.report.table import left_alone, savings_table, unlike
 from pico_library.report.words import in_words
 from pico_library.store import places
 from pico_library.store.journal import Journal
@@ -83,6 +83,8 @@ def _print(report: Report) -> None:
         print("No photo was shrunk.")
     if report.skipped:
         print(f"\n{left_alone([(record.reason or '', record.before) for record in report.skipped])}")
+        if told := unlike(report.skipped):
+            print(f"\n{told}\n")
         print("By name: pico-library report --csv, or --html FILE")
     if report.failed:
         print(f"\nFailed {len(report.failed):,}:")

@@ -16,12 +16,25 @@ from pico_library.model.reasons import Reason
 from pico_library.model.records import Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.report.accounts import Account, account_of
-from pico_library.report.table import left_alone, savings_table, size
+from pico_library.report.table import left_alone, savings_table, size, unlike
+from pico_library.report.words import look_in_words, worst_in_words
 from pico_library.run.plan import Plan
 from pico_library.store.whereabouts import Now
 
 _MOST_NAMED = 8
-_FIELDS = ("path", "outcome", "reason", "before", "after", "quality", "score", "target")
+_FIELDS = (
+    "path",
+    "outcome",
+    "reason",
+    "before",
+    "after",
+    "quality",
+    "score",
+    "similarity",
+    "difference",
+    "worst_place",
+    "target",
+)
 
 
 class Summary:
@@ -85,6 +98,8 @@ def _print_for_people(summary: Summary) -> None:
         print("No photo was shrunk.")
     if summary.left_alone:
         print(f"\n{left_alone(summary.left_alone)}")
+        if told := unlike(summary.of(Outcome.SKIPPED)):
+            print(f"\n{told}\n")
         print(f"By name: {_where_named(summary)}")
     programs = [one.path for one in plan.found.skipped if one.reason == Reason.PROGRAM_FOLDER]
     if programs:
@@ -181,9 +196,10 @@ def _as_json(summary: Summary) -> dict[str, Any]:
 def _files(summary: Summary) -> Iterator[dict[str, Any]]:
     """Every file that something became of, or that was left alone for a reason; not those that are as they were."""
     for one in summary.records:
-        about = (one.outcome, one.reason, one.before, one.after, one.quality, one.score)
+        about = (one.outcome, one.reason, one.before, one.after, one.quality)
+        look = (one.score, one.similarity, look_in_words(one), worst_in_words(one))
         target = str(one.target) if one.target else None
-        yield dict(zip(_FIELDS, (str(one.path), *about, target), strict=True))
+        yield dict(zip(_FIELDS, (str(one.path), *about, *look, target), strict=True))
     for skipped in summary.plan.found.skipped:
         yield dict.fromkeys(_FIELDS) | {
             "path": str(skipped.path),

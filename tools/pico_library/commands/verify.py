@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of, plain_path
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.store import places
 from pico_library.store.paths import exists
+
+if TYPE_CHECKING:
+    from pico_library.model.records import Record
+
+_ROUNDING = 1.001  # another processor may round the sums of a look otherwise
 
 DESCRIPTION = """Check .pico files: every checksum, that every tile decodes and, where the journal knows a file, that
 its bytes are those that were written. With --against, each is compared with its original in DIR, which has the same
@@ -62,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _problem(pico: Path, base: Path, against: Path | None, journal: object, verifier: object) -> str | None:
     from pico_library.check.checking import CheckError
     from pico_library.check.verifier import Verifier
-    from pico_library.model.settings import DEFAULT_DIFFERENCE
+    from pico_library.report.words import difference_in_words
     from pico_library.run.restore import original_name
     from pico_library.store.journal import Journal
 
@@ -79,13 +85,23 @@ def _problem(pico: Path, base: Path, against: Path | None, journal: object, veri
             checked = verifier.check_against(pico, original)
         except CheckError:
             checked = verifier.check_against(pico, original, keep_extras=True)
-        likeness = checked.likeness
-        if likeness is not None and not likeness.accepted(
-            max(DEFAULT_DIFFERENCE, (known and known.score) or 0.0)
-        ):
-            return f"does not look like {original} (LPIPS {likeness.difference}); keep the original"
+        look = checked.look
+        if look is not None and not look.accepted(_largest_strength(pico, known)):
+            worst = look.places[0]
+            return f"does not look like {original}: {difference_in_words(worst.kind, worst.box)}; keep the original"
         if checked.marked_digest not in (None, checked.original_digest):
             return f"was made from other bytes than {original} holds now; that may have been edited since, so keep both"
     if known is not None and known.target_digest not in (None, checked.target_digest):
         return "reads and decodes, but is not the file that was written; it may have been replaced"
     return None
+
+
+def _largest_strength(pico: Path, known: Record | None) -> float:
+    """What passes for a .pico file: the limit at its quality, or how it looked to the run that took it."""
+    from pico_core import PicoFile
+    from pico_library.model.settings import DEFAULT_QUALITY
+    from pico_look import limit_at
+
+    with PicoFile(pico, max_pixels=None) as file:
+        limit = limit_at(DEFAULT_QUALITY if file.quality is None else file.quality)
+    return limit if known is None or known.score is None else max(limit, _ROUNDING * known.score)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pico_core.errors import PicoError
+
+if TYPE_CHECKING:
+    from pico_look import Look
 
 
 class Reason(StrEnum):
@@ -71,29 +74,13 @@ _PANORAMA = re.compile(rb"Panorama_Shot_Info|http://ns\.google\.com/photos/1\.0/
 _SEGMENTS_END = 1 << 18  # XMP and the other segments that are searched lie before this byte, or in `heads`
 
 
-class Look(Protocol):
-    """How a .pico file looks beside its original, as records keep it."""
-
-    @property
-    def difference(self) -> float | None:
-        """LPIPS of the worst crop."""
-
-    @property
-    def similarity(self) -> float | None:
-        """MS-SSIM of that crop."""
-
-    @property
-    def crop(self) -> tuple[int, int, int, int]:
-        """The box of that crop."""
-
-
 class SkipError(PicoError):
-    """The photo is to be left alone; `reason` says why, `likeness` how it looked, if that was the reason."""
+    """The photo is to be left alone; `reason` says why, `look` how it looked, if that was the reason."""
 
-    def __init__(self, reason: Reason, likeness: Look | None = None) -> None:
+    def __init__(self, reason: Reason, look: Look | None = None) -> None:
         super().__init__(str(reason))
         self.reason = reason
-        self.likeness = likeness
+        self.look = look
 
 
 def more_inside(heads: Sequence[bytes], behind: bytes, *, several: bool) -> Reason | None:

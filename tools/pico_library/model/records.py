@@ -54,10 +54,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One photo in one run. Sizes in bytes; digests are SHA-256; `crop` is the box of the worst crop.
+    """One photo in one run. Sizes in bytes; digests are SHA-256.
 
-    `score` is the LPIPS of that crop (lower is better), `similarity` its MS-SSIM; None where not compared. `wrote`
-    tells whether it was this run that wrote the .pico file; None where there is none, or nobody noted it.
+    `score` is the strength of the worst place by `pico_look` (lower is better, 1 is the limit at quality 60 and above).
+    `kind` is what differs there, one of `pico_look.Kind`, and `crop` the place's box. `similarity` is the SSIMULACRA2
+    of the worst crop (100 is equal). They are None where nobody compared, or by another measure. `wrote` tells whether
+    it was this run that wrote the .pico file; None where there is none, or nobody noted it.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class Record:
     quality: int | None = None
     score: float | None = None
     similarity: float | None = None
+    kind: str | None = None
     crop: tuple[int, int, int, int] | None = None
     target: Path | None = None
     target_digest: bytes | None = None

@@ -12,9 +12,9 @@ from pico_core.errors import OptionError
 
 DEFAULT_QUALITY = 60
 #: Which way of judging the look is at work: another number has photos that it refused tried again.
-CHECK = 1
+CHECK = 2
 DEFAULT_SAVING = 0.10
-DEFAULT_DIFFERENCE = 0.30  # LPIPS (AlexNet) of the worst crop; samples/ pass it at quality 60
+DEFAULT_DIFFERENCE = 1.0  # in units of the limit for the quality asked for; see `pico_look.limit_at`
 
 _SMALLEST_BARE = 1000  # bytes: who writes a smaller number without a unit means another one
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -53,8 +53,9 @@ class TargetSize:
 
 @dataclass(frozen=True)
 class Settings:
-    """How photos are shrunk. `min_saving` is a share, `max_difference` LPIPS of the worst crop.
+    """How photos are shrunk. `min_saving` is a share. `max_difference` is how strong the worst place may be.
 
+    Its unit is what passes at the quality that was asked for: 1.0 is that limit, 0.5 is twice as strict.
     With `update` the .pico file of a photo that was edited since is made anew.
     """
 
@@ -68,6 +69,11 @@ class Settings:
     archive: Path | None = None
     dry_run: bool = False
     max_memory: int | None = None
+
+    @property
+    def asked_quality(self) -> int:
+        """The quality by which the look is judged: who asks for a size gets the default."""
+        return self.quality if self.target_size is None else DEFAULT_QUALITY
 
     @property
     def decisive(self) -> str:

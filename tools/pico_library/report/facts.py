@@ -9,11 +9,11 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pico_library.model.records import Original, Outcome, Record, RunSummary
 from pico_library.report.accounts import Account, account_of
+from pico_library.report.words import look_in_words, worst_in_words
 from pico_library.store.journal import Journal
 
 COLUMNS = (
@@ -25,6 +25,8 @@ COLUMNS = (
     "quality",
     "score",
     "similarity",
+    "difference",
+    "worst_place",
     "target",
     "original",
     "run",
@@ -76,21 +78,21 @@ class Report:
         """What the photos take and took; the disk is looked at for where originals are now."""
         return account_of(self.saved, self.elsewhere)
 
-    def by_reason(self) -> dict[str, list[Path]]:
+    def by_reason(self) -> dict[str, list[Record]]:
         """The files that were left alone, by the reason, the most frequent first."""
         return grouped(self.skipped)
 
     def worst(self, count: int) -> list[Record]:
-        """The photos that look least like their originals, by the score of their worst crop."""
+        """The photos that look least like their originals, by the strength of their worst place."""
         scored = [record for record in self.saved if record.score]
         return sorted(scored, key=lambda record: -(record.score or 0))[:count]
 
 
-def grouped(records: Sequence[Record]) -> dict[str, list[Path]]:
-    """The paths of photos by the reason, the most frequent first."""
-    groups: dict[str, list[Path]] = {}
+def grouped(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Photos by the reason, the most frequent first."""
+    groups: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda record: record.path):
-        groups.setdefault(record.reason or "unknown", []).append(record.path)
+        groups.setdefault(record.reason or "unknown", []).append(record)
     return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
 
 
@@ -148,7 +150,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "run": report.run.number if report.run else None,
         "saved": len(report.saved),
-        "skipped": {reason: len(paths) for reason, paths in report.by_reason().items()},
+        "skipped": {reason: len(records) for reason, records in report.by_reason().items()},
         "bytes_skipped": sum(record.before or 0 for record in report.skipped),
         "failed": len(report.failed),
         **report.account.as_json(),
@@ -176,6 +178,8 @@ def _row(record: Record) -> tuple[object, ...]:
         record.quality,
         record.score,
         record.similarity,
+        look_in_words(record),
+        worst_in_words(record),
         str(record.target) if record.target else None,
         str(record.original),
         record.run,

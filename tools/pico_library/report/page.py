@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from pico_library.report.accounts import whereabouts
 from pico_library.report.comparison import Comparison, compare_worst_place
 from pico_library.report.facts import Report, grouped
 from pico_library.report.table import share, size
-from pico_library.report.words import in_words
+from pico_library.report.words import in_words, look_in_words, worst_in_words
 
 MOST_COMPARISONS = 8
 MOST_FILES = 200  # listed below a reason
@@ -87,8 +86,8 @@ def _totals(report: Report) -> str:
 <div class="soft">originals: {originals}</div></div>
 <div class="card"><div class="figure">{len(report.skipped):,}</div><div>{left_alone}</div>
 <div class="soft">{reasons}</div>{failed}</div>
-<div class="card"><div class="figure">{_median_score(report.saved)}</div><div>median score</div>
-<div class="soft">LPIPS of the worst crop, lower is better</div></div>
+<div class="card"><div class="figure">{_median_score(report.saved)}</div><div>median score of the worst place</div>
+<div class="soft">{_about_scores(report.saved)}</div></div>
 </section>"""
 
 
@@ -97,17 +96,26 @@ def _noun(things: Sequence[Record], one: str) -> str:
 
 
 def _median_score(saved: Sequence[Record]) -> str:
-    scores = [record.score for record in saved if record.score is not None]
-    return f"{statistics.median(scores):.3f}" if scores else "&ndash;"
+    scores = _scores(saved)
+    return f"{statistics.median(scores):.0f}" if scores else "&ndash;"
+
+
+def _about_scores(saved: Sequence[Record]) -> str:
+    """What the scale means, and how many photos were not judged by it."""
+    without = len(saved) - len(_scores(saved))
+    earlier = f"; {plural(without, 'photo')} without one, shrunk by an earlier version" if without else ""
+    return f"SSIMULACRA2: 100 is equal, from 60 on a difference is hardly visible{earlier}"
+
+
+def _scores(saved: Sequence[Record]) -> list[float]:
+    return [record.similarity for record in saved if record.similarity is not None]
 
 
 def _histograms(report: Report) -> str:
     savings = [1 - (one.after or 0) / max(one.before or 1, 1) for one in report.saved]
-    scores = [one.score for one in report.saved if one.score is not None]
-    highest = 0.04 * math.ceil(max([0.1, *scores]) / 0.04)  # so that a quarter of it is a round number
     charts: list[tuple[str, list[float], float, Callable[[float], str]]] = [
         ("Saving per photo", savings, 1.0, lambda x: f"{100 * x:.0f} %"),
-        ("Score of the worst crop", scores, highest, lambda x: f"{x:.2f}"),
+        ("Score of the worst place", _scores(report.saved), 100.0, lambda x: f"{x:.0f}"),
     ]
     cards = "".join(
         f'<div><h2>{name}</h2><div class="card">{_histogram(name, values, most, label)}</div></div>'
@@ -169,13 +177,15 @@ def _comparison(one: Comparison) -> str:
     quality = f", quality {record.quality}" if record.quality is not None else ""
     sizes = f"{size(record.before or 0)} to {size(record.after or 0)}"
     name, folder = _text(record.path.name), _text(str(record.path.parent))
+    look = ". ".join(filter(None, (look_in_words(record), worst_in_words(record))))
     return f"""<figure class="card pair"><div class="slider">
 <img src="{one.before}" width="{one.width}" height="{one.height}" alt="{name}, original">
 <div class="after"><img src="{one.after}" width="{one.width}" height="{one.height}" alt="{name}, .pico file"></div>
 <span class="tag left">original</span><span class="tag right">.pico</span>
 <input type="range" min="0" max="100" value="50" aria-label="Original and .pico file of {name}"></div>
 <figcaption><b>{name}</b>
-<span class="soft">score {record.score or 0:.3f}, {sizes}{quality}</span>
+<span class="soft">{_text(look)}</span>
+<span class="soft">{sizes}{quality}</span>
 <span class="soft folder">{folder}</span></figcaption></figure>"""
 
 
@@ -188,19 +198,25 @@ def _left_alone(report: Report) -> str:
     return "\n".join(parts)
 
 
-def _groups(groups: Mapping[str, Sequence[Path]], *, unfolded: bool = False) -> str:
+def _groups(groups: Mapping[str, Sequence[Record]], *, unfolded: bool = False) -> str:
     """Files by the reason; those of a reason are folded away, or `unfolded` where they are few enough to be read."""
     rows = []
-    for reason, paths in groups.items():
-        items = "".join(f"<li>{_text(str(path))}</li>" for path in paths[:MOST_FILES])
-        if len(paths) > MOST_FILES:
-            items += f"<li>... and {len(paths) - MOST_FILES:,} more</li>"
-        state = " open" if unfolded and len(paths) <= MOST_UNFOLDED else ""
+    for reason, records in groups.items():
+        items = "".join(f"<li>{_text(_with_worst_place(record))}</li>" for record in records[:MOST_FILES])
+        if len(records) > MOST_FILES:
+            items += f"<li>... and {len(records) - MOST_FILES:,} more</li>"
+        state = " open" if unfolded and len(records) <= MOST_UNFOLDED else ""
         rows.append(
-            f'<details{state}><summary><span class="count">{len(paths):,}</span>'
+            f'<details{state}><summary><span class="count">{len(records):,}</span>'
             f'<span class="reason">{_text(in_words(reason))}</span></summary><ul>{items}</ul></details>'
         )
     return f'<div class="card">{"".join(rows)}</div>'
+
+
+def _with_worst_place(record: Record) -> str:
+    """The name of a file that was left alone; if that was for its look, with what differs and where."""
+    worst = worst_in_words(record)
+    return f"{record.path}: {worst}" if worst else str(record.path)
 
 
 def _text(text: str) -> str:

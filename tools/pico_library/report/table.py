@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pico_library.model.reasons import NO_PHOTOS
+from pico_library.console import printable
+from pico_library.model.reasons import NO_PHOTOS, Reason
 from pico_library.model.records import Record
-from pico_library.report.words import in_words
+from pico_library.report.words import in_words, look_in_words, worst_in_words
 
 MOST_ROWS = 40
+_MOST_UNLIKE = 8
 _WIDEST_NAME = 60
 
 
@@ -31,18 +33,20 @@ def savings_table(saved: Sequence[Record]) -> str:
     if len(shown) > MOST_ROWS:
         shown = sorted(saved, key=lambda one: (one.after or 0) - (one.before or 0))[:MOST_ROWS]
     common = common_folder([one.path for one in shown])
+    columns = 5 if any(look_in_words(one) for one in shown) else 4
     rows = []
     for one in shown:
         before, after = one.before or 0, one.after or 0
-        rows.append((shown_name(one.path, common), size(before), size(after), share(before, after)))
+        name, look = shown_name(one.path, common), look_in_words(one) or ""
+        rows.append((name, size(before), size(after), share(before, after), look))
     if len(saved) > len(shown):
-        rows.append((f"... and {len(saved) - len(shown):,} more", "", "", ""))
+        rows.append((f"... and {len(saved) - len(shown):,} more", "", "", "", ""))
     before, after = sum(one.before or 0 for one in saved), sum(one.after or 0 for one in saved)
     photos = "1 photo" if len(saved) == 1 else f"{len(saved):,} photos"
     return layout(
-        ("file", "original", ".pico", "smaller"),
-        rows,
-        (photos, size(before), size(after), share(before, after)),
+        ("file", "original", ".pico", "smaller", "difference")[:columns],
+        [row[:columns] for row in rows],
+        (photos, size(before), size(after), share(before, after), "")[:columns],
     )
 
 
@@ -64,6 +68,20 @@ def reasons_table(reasons: Sequence[str]) -> str:
     counts = Counter(reasons)
     width = max(len(f"{count:,}") for count in counts.values())
     return "\n".join(f"  {count:>{width},}  {in_words(reason)}" for reason, count in counts.most_common())
+
+
+def unlike(records: Sequence[Record]) -> str:
+    """What differs, and where, in photos that were left alone for their look; empty if there are none."""
+    found = sorted(
+        (one for one in records if one.reason == Reason.UNLIKE and worst_in_words(one)),
+        key=lambda one: one.path,
+    )
+    if not found:
+        return ""
+    lines = [f"  {printable(str(one.path))}: {worst_in_words(one)}" for one in found[:_MOST_UNLIKE]]
+    if len(found) > len(lines):
+        lines.append(f"  ... and {len(found) - len(lines):,} more")
+    return "\n".join(["What would not look like the original:", *lines])
 
 
 def share(before: int, after: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pico_library.model.reasons import Reason
+from pico_library.model.records import Record
 
 _SENTENCES: Mapping[str, str] = {
     Reason.ALREADY_PICO: "a .pico file already",
@@ -50,3 +51,44 @@ _SENTENCES: Mapping[str, str] = {
 def in_words(reason: str | None) -> str:
     """The phrase for a reason. What is no code (the message of a failure) is a phrase already."""
     return _SENTENCES.get(reason or "", reason or "unknown")
+
+
+#: By `pico_look.Kind`. That is not imported: the watcher tells of photos too, and is to stay small.
+_DIFFERENCES: Mapping[str, str] = {
+    "lost line": "a line is gone",
+    "new line": "a line is new",
+    "lost marks": "dots, letters or other marks are gone",
+    "new marks": "dots, letters or other marks are new",
+    "changed letters or marks": "letters or other marks have changed",
+    "smeared detail": "detail is smeared",
+    "another colour or brightness": "colour or brightness is different",
+    "general": "detail is different",
+}
+
+
+def difference_in_words(kind: str, box: tuple[int, int, int, int]) -> str:
+    """What differs at a place, as in `a line is gone at 120,340 (32x32 pixels)`: column and row, as stored."""
+    left, top, right, bottom = box
+    return f"{_DIFFERENCES.get(kind, kind)} at {left},{top} ({right - left}x{bottom - top} pixels)"
+
+
+def worst_in_words(record: Record) -> str | None:
+    """What differs most between a photo and its .pico file, and where; None if nothing does or nobody looked."""
+    if record.kind is None or record.crop is None:
+        return None
+    return difference_in_words(record.kind, record.crop)
+
+
+def look_in_words(record: Record) -> str | None:
+    """How a .pico file looks beside its photo, as in `hardly visible (64 of 100)`; None if nobody looked."""
+    if record.score is None or record.similarity is None:
+        return None
+    import pico_look
+
+    return pico_look.in_words(record.similarity, record.score)
+
+
+def reason_in_words(record: Record) -> str:
+    """The phrase for a record's reason; for a photo that would look otherwise, with what differs and where."""
+    phrase, worst = in_words(record.reason), worst_in_words(record)
+    return f"{phrase}: {worst}" if worst is not None and record.reason == Reason.UNLIKE else phrase

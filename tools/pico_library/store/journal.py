@@ -20,7 +20,9 @@ from typing import Any
 from pico_core.errors import PicoError
 from pico_library.model.records import Identity, Original, Outcome, Record, RunSummary, Seen
 
-VERSION = 2
+VERSION = 3
+#: Of what `score` and `similarity` are: the look of `pico_look`. Before, they were LPIPS and MS-SSIM, and are not read.
+_MEASURE = 2
 _WAIT_SECONDS = 30.0
 
 _SCHEMA = """
@@ -34,19 +36,23 @@ CREATE TABLE photos (
     outcome TEXT NOT NULL, reason TEXT, settings TEXT,
     before INTEGER, after INTEGER, quality INTEGER, score REAL, similarity REAL, crop TEXT,
     target BLOB, target_digest BLOB, wrote INTEGER, original TEXT NOT NULL, original_at BLOB,
-    recorded REAL NOT NULL,
+    recorded REAL NOT NULL, kind TEXT, measure INTEGER,
     PRIMARY KEY (path, run)
 ) WITHOUT ROWID;
 CREATE INDEX photos_by_run ON photos (run);
 CREATE INDEX photos_by_target ON photos (target);
 CREATE INDEX photos_on_the_way ON photos (original) WHERE original = 'leaving';
 """
-_CHANGES = {1: "ALTER TABLE photos ADD COLUMN wrote INTEGER"}  # from each version to the next
+_CHANGES = {  # from each version to the next
+    1: ("ALTER TABLE photos ADD COLUMN wrote INTEGER",),
+    2: ("ALTER TABLE photos ADD COLUMN kind TEXT", "ALTER TABLE photos ADD COLUMN measure INTEGER"),
+}
 #: The columns that those changes add, for those who read an older file and leave it as it is.
-_LACKING = {1: "NULL AS wrote"}
+_LACKING = {1: "NULL AS wrote", 2: "NULL AS kind, NULL AS measure"}
 _COLUMNS = (
     "run, path, device, inode, size, mtime_ns, digest, outcome, reason, settings, before, after, quality, "
-    "score, similarity, crop, target, target_digest, wrote, original, original_at, recorded"
+    "score, similarity, crop, target, target_digest, wrote, original, original_at, recorded, kind, "
+    "measure"
 )
 
 
@@ -242,7 +248,9 @@ class Journal:
                 (version,) = database.execute(
                     "PRAGMA user_version"
                 ).fetchone()  # two may have come here at once
-                newer = [_CHANGES[number] for number in range(version, VERSION) if number]
+                newer = [
+                    change for number in range(version, VERSION) if number for change in _CHANGES[number]
+                ]
                 for statement in newer if version else _SCHEMA.split(";\n"):
                     database.execute(statement)
                 database.execute(f"PRAGMA user_version = {VERSION}")
@@ -318,6 +326,8 @@ def _row(record: Record) -> tuple[object, ...]:
         record.original,
         _stored(record.original_at),
         time.time(),
+        record.kind,
+        _MEASURE,
     )
 
 
@@ -336,8 +346,11 @@ def _record(row: tuple[Any, ...]) -> Record:
         original,
         at,
         recorded,
-        *_,
+        kind,
+        measure,
     ) = rest
+    if measure != _MEASURE:
+        score = similarity = kind = None
     return Record(
         path=Path(os.fsdecode(path)),
         identity=Identity(device, inode, size, int(mtime_ns)),
@@ -350,6 +363,7 @@ def _record(row: tuple[Any, ...]) -> Record:
         quality=quality,
         score=score,
         similarity=similarity,
+        kind=kind,
         crop=tuple(json.loads(crop)) if crop else None,
         target=_loaded(target),
         target_digest=target_digest,

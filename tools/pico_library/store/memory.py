@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pico_codec.source import picture_size
 from pico_library.model.reasons import Reason, SkipError
 
-#: What two processes with torch and the weights take before they see a photo, and what a pixel adds to both.
+#: What two processes with the weights take before they see a photo, and what a pixel adds to both.
 #: `python -m pico_library.bench --memory` measures both.
 BASE_BYTES = 800_000_000
 BYTES_PER_PIXEL = 20

@@ -83,7 +83,7 @@ class Tally:
             self.problem(done.path, done.reason or "failed")
         else:
             self._left_alone[done.path] = done.reason or "unknown"
-            self.event(done.path, f"left alone: {in_words(done.reason)}")
+            self.event(done.path, f"left alone: {done.why or in_words(done.reason)}")
 
     def died(self, path: str) -> None:
         """Tell that the worker died over a photo."""

@@ -45,13 +45,17 @@ class Begun:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a photo; sizes in bytes. `full` is the place whose disk had no room for it, if that was why."""
+    """What became of a photo; sizes in bytes.
+
+    `why` is the reason in words, if there is one. `full` is the place whose disk had no room for it, if that was why.
+    """
 
     path: str
     outcome: Outcome
     reason: str | None
     before: int
     after: int
+    why: str | None = None
     full: str | None = None
 
 

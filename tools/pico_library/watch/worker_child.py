@@ -19,6 +19,7 @@ from pico_library.model.photo import Photo
 from pico_library.model.records import Record
 from pico_library.outcomes import Result
 from pico_library.photo import Pipeline
+from pico_library.report.words import reason_in_words
 from pico_library.run.plan import Plan
 from pico_library.run.session import Session
 from pico_library.store import places
@@ -150,6 +151,7 @@ def _done(record: Record, full: str | None) -> Done:
         reason=record.reason,
         before=record.before or 0,
         after=record.after or 0,
+        why=reason_in_words(record) if record.reason else None,
         full=full,
     )
 
