@@ -33,7 +33,7 @@ def scene(samples: Path) -> Image.Image:
 
 
 def drawing(path: Path, shade: int = 0) -> Path:
-    """A picture of flat colours, which is coded without loss: neither encoding nor checking it needs torch."""
+    """A picture of flat colours, which is coded without loss: neither encoding nor checking it needs the networks."""
     im = Image.new("RGB", (240, 160), (200, 220, 240 - shade))
     pencil = ImageDraw.Draw(im)
     for step in range(6):
@@ -54,7 +54,7 @@ def folder_of_drawings(folder: Path, count: int) -> Path:
 
 @contextmanager
 def one_verifier() -> Iterator[pytest.MonkeyPatch]:
-    """Runs inside this process share one verifier, so that torch is imported once and not for every test."""
+    """Runs inside this process share one verifier, so that it is started once and not for every test."""
     with pytest.MonkeyPatch.context() as patch, Verifier() as verifier:
 
         class Shared:

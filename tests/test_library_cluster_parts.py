@@ -28,8 +28,10 @@ from cluster_samples import (
 )
 
 from pico_core.errors import OptionError
+from pico_core.workers import worker_count
 from pico_library.cluster import work
 from pico_library.cluster.agreement import ClusterError, check_workers, installed, look_around
+from pico_library.cluster.workers import keep_to_own_threads
 from pico_library.model.reasons import Reason
 from pico_library.model.settings import Settings
 from pico_library.model.url import Url, location
@@ -184,3 +186,21 @@ def test_file_urls_are_paths() -> None:
     for text in ("file://elsewhere/c.jpg", "file://", "file://localhost", "gs://bucket/c", "memory://x"):
         with pytest.raises(OptionError):
             location(text)
+
+
+def test_worker_codes_with_as_many_threads_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its neighbours on the machine have theirs; who starts it may say fewer."""
+    from distributed import Client
+
+    def threads() -> tuple[str, int]:
+        return keep_to_own_threads(), worker_count()
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setenv("PICO_THREADS", "2")
+    with Client(processes=False, n_workers=1, threads_per_worker=3, dashboard_address=None) as client:
+        address, count = client.submit(threads, pure=False).result()
+        assert count == 2
+        monkeypatch.delenv("PICO_THREADS")
+        assert client.submit(threads, pure=False).result() == (address, 3)
+    assert keep_to_own_threads() == "", "outside of a worker"

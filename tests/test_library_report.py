@@ -275,6 +275,7 @@ def test_page_and_tables_name_what_would_differ_and_where() -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(report))))
     assert [row["difference"] for row in rows] == ["hardly visible (70 of 100)"] * 2
     assert rows[1]["worst_place"] == place
+    assert rows[0]["worst_place"] == "differs most at 120,340 (32x32 pixels)", "it passed"
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,7 @@ def _comparison(one: Comparison) -> str:
     quality = f", quality {record.quality}" if record.quality is not None else ""
     sizes = f"{size(record.before or 0)} to {size(record.after or 0)}"
     name, folder = _text(record.path.name), _text(str(record.path.parent))
-    look = ". ".join(filter(None, (look_in_words(record), worst_in_words(record))))
+    look = "; ".join(filter(None, (look_in_words(record), worst_in_words(record))))
     return f"""<figure class="card pair"><div class="slider">
 <img src="{one.before}" width="{one.width}" height="{one.height}" alt="{name}, original">
 <div class="after"><img src="{one.after}" width="{one.width}" height="{one.height}" alt="{name}, .pico file"></div>

@@ -68,15 +68,24 @@ _DIFFERENCES: Mapping[str, str] = {
 
 def difference_in_words(kind: str, box: tuple[int, int, int, int]) -> str:
     """What differs at a place, as in `a line is gone at 120,340 (32x32 pixels)`: column and row, as stored."""
-    left, top, right, bottom = box
-    return f"{_DIFFERENCES.get(kind, kind)} at {left},{top} ({right - left}x{bottom - top} pixels)"
+    return f"{_DIFFERENCES.get(kind, kind)} at {_place(box)}"
 
 
 def worst_in_words(record: Record) -> str | None:
-    """What differs most between a photo and its .pico file, and where; None if nothing does or nobody looked."""
+    """Where a photo and its .pico file differ most; None if they do nowhere or nobody looked.
+
+    What differs is said where it was too much. Of what nobody notices, "a line is gone" would say too much.
+    """
     if record.kind is None or record.crop is None:
         return None
-    return difference_in_words(record.kind, record.crop)
+    if record.reason == Reason.UNLIKE or (record.score or 0) > 1:
+        return difference_in_words(record.kind, record.crop)
+    return f"differs most at {_place(record.crop)}"
+
+
+def _place(box: tuple[int, int, int, int]) -> str:
+    left, top, right, bottom = box
+    return f"{left},{top} ({right - left}x{bottom - top} pixels)"
 
 
 def look_in_words(record: Record) -> str | None:
