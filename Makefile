@@ -28,7 +28,7 @@ SANITIZED    := clang -std=c11 -O2 -g -ffp-contract=off -D_GNU_SOURCE -Ipico_cor
 LIBRARY := pico_core/native/$(if $(filter Darwin,$(shell uname -s)),libpico.dylib,libpico.so)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install native wheels fuzz clean
+.PHONY: help demo test lint install native wheels docs fuzz clean
 
 help:
 	@echo "pillow-pico: the .pico picture format for Pillow and for photo libraries"
@@ -40,6 +40,7 @@ help:
 	@echo "  make install  install into $(VENV) and nothing more"
 	@echo "  make native   compile the native engine if its sources changed"
 	@echo "  make wheels   a wheel for each system that the engine is compiled for, in dist/"
+	@echo "  make docs     the pages of docs/ as a web site, in build/docs; a dead link is an error"
 	@echo "  make clean    remove $(VENV), $(DEMO), dist/, the compiled engine and caches"
 
 demo: native
@@ -85,6 +86,10 @@ wheels: $(VENV)/.installed
 	@for platform in $$($(BIN)/python pico_core/native/hatch_build.py) any; do \
 	PICO_BUILD_FOR=$$platform $(BIN)/python -m hatchling build --target wheel --directory dist || exit 1; done
 
+docs: $(VENV)/.installed-for-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file .ci/mkdocs.yml
+	@echo "Open build/docs/index.html"
+
 # The project's own build needs are installed first and build isolation is off, so that they too have exact versions.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one, or say make PYTHON=..." >&2; exit 1; }
@@ -99,6 +104,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@echo "Installing what the tests need ..."
 	@$(PIP_INSTALL) --no-build-isolation --editable ".[test,bench,dask,study]"
+	@touch $@
+
+$(VENV)/.installed-for-docs: $(VENV)/.installed
+	@echo "Installing what the pages need ..."
+	@$(PIP_INSTALL) --no-build-isolation --editable ".[docs]"
 	@touch $@
 
 clean:

@@ -37,7 +37,7 @@ _say = partial(say, "pico-bench")
 
 _EXIT_CODES = """exit codes:
   0    everything was measured
-  1    something failed; the messages on standard error say what, and the rest was measured
+  1    something failed; standard error says what; the rest was measured
   2    the command line is wrong; nothing was done
   130  stopped by Ctrl-C; what was measured is kept, and the next run goes on from there
 """
@@ -72,7 +72,7 @@ def _program() -> Program:
     _add_rd(program)
     _add_crops(program)
     # Measured by a program of its own, which main() starts; here for the list.
-    program.command("speed", "time and memory on one large picture", lambda _: FINE)
+    program.command("speed", "measure time and memory on one large picture", lambda _: FINE)
     _add_report(program)
     _add_text_pages(program)
     return program
@@ -86,13 +86,13 @@ def _add_rd(program: Program) -> None:
         nargs="+",
         choices=tuple(EVERY_METRIC),
         metavar="METRIC",
-        help=f"of {', '.join(EVERY_METRIC)} (all)",
+        help=f"which metrics (default: all): {', '.join(EVERY_METRIC)}",
     )
     command.add_argument(
         "--text-truth",
         type=Path,
         metavar="FILE",
-        help="JSON file of the text in the pictures (what the recogniser reads in the originals)",
+        help="JSON file with the text in the pictures (default: what the recogniser reads in the originals)",
     )
     _add_anchor(command)
 
@@ -106,53 +106,56 @@ def _add_crops(program: Program) -> None:
         type=kinds.quality,
         default="40",
         metavar="N",
-        help="of .pico, whose bytes all may use (40)",
+        help="every codec may use the bytes of a .pico file of this quality (default 40)",
     )
-    size.add_argument("--bpp", type=kinds.rate, metavar="X", help="bits per pixel that all may use")
+    size.add_argument("--bpp", type=kinds.rate, metavar="X", help="every codec may use this many bits per pixel")
     command.add_argument(
-        "--box", type=kinds.box, metavar="L,T,R,B", help="the part to show (the first codec's worst)"
+        "--box", type=kinds.box, metavar="L,T,R,B", help="the part to show (default: where the first codec is worst)"
     )
-    command.add_argument("--side", type=int, default=256, help="of the part, if no box is given (256)")
-    command.add_argument("--zoom", type=int, default=2, choices=(1, 2, 3, 4), help="enlargement (2)")
+    command.add_argument("--side", type=int, default=256, help="size of that part in pixels (default 256)")
+    command.add_argument("--zoom", type=int, default=2, choices=(1, 2, 3, 4), help="enlargement (default 2)")
+    command.add_argument(
+        "--columns", type=kinds.whole(1), default=4, metavar="N", help="crops in a row, at most (default 4)"
+    )
 
 
 def _add_report(program: Program) -> None:
     command = program.command("report", "write one HTML page of the last rd run and its crops", _report)
-    command.add_argument("--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"of the run ({OUTPUT})")
-    command.add_argument("--speed", type=Path, metavar="FILE", help="what `pico-bench speed --json` printed")
+    command.add_argument("--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"the folder of the run (default {OUTPUT})")
+    command.add_argument("--speed", type=Path, metavar="FILE", help="a file with the output of `pico-bench speed --json`")
     command.add_argument(
-        "--markdown", type=Path, metavar="PAGE", help="also rewrite the run's section of this Markdown page"
+        "--markdown", type=Path, metavar="PAGE", help="also rewrite the section of this run in a Markdown page"
     )
-    command.add_argument("--section", metavar="NAME", help="of the page (the name of the run's folder)")
+    command.add_argument("--section", metavar="NAME", help="name of that section (default: the name of the run's folder)")
     _add_anchor(command)
 
 
 def _add_text_pages(program: Program) -> None:
     command = program.command(
         "text-pages",
-        "draw pictures of text whose words are known, to be measured with rd",
+        "draw pictures of text with known words, for rd to measure",
         _text_pages,
     )
     command.add_argument(
-        "folder", metavar="FOLDER", type=Path, help="to write the pictures and truth.json into"
+        "folder", metavar="FOLDER", type=Path, help="folder for the pictures and truth.json"
     )
-    command.add_argument("--count", type=kinds.whole(1), default=14, metavar="N", help="of pictures (14)")
+    command.add_argument("--count", type=kinds.whole(1), default=14, metavar="N", help="number of pictures (default 14)")
     command.add_argument(
-        "--seed", type=kinds.whole(0), default=0, metavar="N", help="other seed, other words (0)"
+        "--seed", type=kinds.whole(0), default=0, metavar="N", help="another seed gives other words (default 0)"
     )
 
 
 def _add_pictures_and_codecs(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", metavar="FOLDER", type=Path, help="original pictures")
+    command.add_argument("folder", metavar="FOLDER", type=Path, help="folder of original pictures")
     command.add_argument("--only", nargs="+", default=(), metavar="NAME", help="only pictures of these names")
     command.add_argument(
         "--codec",
         action="append",
         metavar="NAME[:Q,Q,...]",
-        help=f"codec, at these qualities; may be repeated; of {', '.join(CODECS)} (all that work here)",
+        help=f"a codec, and its qualities; may be repeated (default: all that work here): {', '.join(CODECS)}",
     )
     command.add_argument(
-        "--commands", type=Path, metavar="FILE", help="TOML file of codecs that are command lines"
+        "--commands", type=Path, metavar="FILE", help="TOML file that describes codecs by their command lines"
     )
     command.add_argument(
         "--reconstructions",
@@ -160,16 +163,16 @@ def _add_pictures_and_codecs(command: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FOLDER",
-        help="pictures that another codec made, with bpp.json; may be repeated",
+        help="folder of pictures that another codec made, with bpp.json; may be repeated",
     )
     command.add_argument(
-        "--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"results and cache ({OUTPUT})"
+        "--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"folder for results and coded files (default {OUTPUT})"
     )
 
 
 def _add_anchor(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--anchor", metavar="CODEC", help=f"that BD-rates compare with (the first of {', '.join(ANCHORS)})"
+        "--anchor", metavar="CODEC", help=f"the codec that BD-rates compare with (default: the first of {', '.join(ANCHORS)})"
     )
 
 
@@ -299,7 +302,7 @@ def _anchor(asked: str | None, names: Sequence[str]) -> str | None:
 def _crops(arguments: argparse.Namespace) -> int:
     originals = find_originals(arguments.folder, arguments.only)
     codecs, left_out = codecs_of(arguments)
-    look = arguments.box, arguments.side, arguments.zoom
+    look = arguments.box, arguments.side, arguments.zoom, arguments.columns
     failures: list[str] = []
     for original in originals:
         try:

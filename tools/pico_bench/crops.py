@@ -21,7 +21,7 @@ from pico_metrics.pictures import Pixels
 
 CROPS = "crops"
 _ORIGIN = "pico-bench"  # text of a sheet's PNG file that says what it was made of
-_CAPTION, _GAP, _COLUMNS = 58, 8, 4  # columns at most
+_CAPTION, _GAP = 58, 8
 _INK, _PAPER, _GREY = "#111111", "#ffffff", "#555555"
 
 
@@ -52,11 +52,13 @@ def side_by_side(
     box: Box | None = None,
     side: int = 256,
     zoom: int = 2,
+    columns: int = 4,
 ) -> Sheet:
     """A sheet of crops at nearly equal bytes.
 
     Each codec takes its best quality whose file has at most `size` bytes, or its smallest file. Without a `box`
-    the sheet shows the square of `side` pixels where the first codec is worst by LPIPS (Alex).
+    the sheet shows the square of `side` pixels where the first codec is worst by LPIPS (Alex). A row has at most
+    `columns` crops.
     Raises OptionError for a box that leaves the picture.
     """
     choices, notes, failures = [], [], []
@@ -80,7 +82,7 @@ def side_by_side(
     panels += [_panel(c.coded.pixels, box, zoom, *_captions(c, original, size)) for c in choices]
     shown = {choice.codec for choice in choices}
     builds = {codec.name: _build(codec, original) for codec in codecs if codec.name in shown}
-    return Sheet(_sheet(panels), box, notes, failures, builds)
+    return Sheet(_sheet(panels, columns), box, notes, failures, builds)
 
 
 def fit(codec: Codec, original: Original, size: float) -> Choice:
@@ -135,8 +137,8 @@ def _panel(pixels: Pixels, box: Box, zoom: int, title: str, detail: str) -> Imag
     return panel
 
 
-def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
-    rows = -(-len(panels) // _COLUMNS)
+def _sheet(panels: Sequence[Image.Image], most: int) -> Image.Image:
+    rows = -(-len(panels) // most)
     columns = -(-len(panels) // rows)  # as even as can be: nine panels are three rows of three
     width, height = panels[0].width + _GAP, panels[0].height + _GAP
     sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _PAPER)
