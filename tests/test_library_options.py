@@ -280,7 +280,8 @@ def test_nothing_is_deleted_where_nobody_can_be_asked_but_by_yes(
 @pytest.mark.parametrize("command", ["shrink", "watch"])
 def test_help_says_that_weights_may_change(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert WEIGHTS_MAY_CHANGE in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())  # help is filled to the width of the terminal
+    assert " ".join(WEIGHTS_MAY_CHANGE.split()) in said
 
 
 def test_command_alone_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,9 +108,14 @@ def _add_crops(program: Program) -> None:
         metavar="N",
         help="every codec may use the bytes of a .pico file of this quality (default 40)",
     )
-    size.add_argument("--bpp", type=kinds.rate, metavar="X", help="every codec may use this many bits per pixel")
+    size.add_argument(
+        "--bpp", type=kinds.rate, metavar="X", help="every codec may use this many bits per pixel"
+    )
     command.add_argument(
-        "--box", type=kinds.box, metavar="L,T,R,B", help="the part to show (default: where the first codec is worst)"
+        "--box",
+        type=kinds.box,
+        metavar="L,T,R,B",
+        help="the part to show (default: where the first codec is worst)",
     )
     command.add_argument("--side", type=int, default=256, help="size of that part in pixels (default 256)")
     command.add_argument("--zoom", type=int, default=2, choices=(1, 2, 3, 4), help="enlargement (default 2)")
@@ -121,12 +126,21 @@ def _add_crops(program: Program) -> None:
 
 def _add_report(program: Program) -> None:
     command = program.command("report", "write one HTML page of the last rd run and its crops", _report)
-    command.add_argument("--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"the folder of the run (default {OUTPUT})")
-    command.add_argument("--speed", type=Path, metavar="FILE", help="a file with the output of `pico-bench speed --json`")
     command.add_argument(
-        "--markdown", type=Path, metavar="PAGE", help="also rewrite the section of this run in a Markdown page"
+        "--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"the folder of the run (default {OUTPUT})"
     )
-    command.add_argument("--section", metavar="NAME", help="name of that section (default: the name of the run's folder)")
+    command.add_argument(
+        "--speed", type=Path, metavar="FILE", help="a file with the output of `pico-bench speed --json`"
+    )
+    command.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="PAGE",
+        help="also rewrite the section of this run in a Markdown page",
+    )
+    command.add_argument(
+        "--section", metavar="NAME", help="name of that section (default: the name of the run's folder)"
+    )
     _add_anchor(command)
 
 
@@ -136,12 +150,16 @@ def _add_text_pages(program: Program) -> None:
         "draw pictures of text with known words, for rd to measure",
         _text_pages,
     )
+    command.add_argument("folder", metavar="FOLDER", type=Path, help="folder for the pictures and truth.json")
     command.add_argument(
-        "folder", metavar="FOLDER", type=Path, help="folder for the pictures and truth.json"
+        "--count", type=kinds.whole(1), default=14, metavar="N", help="number of pictures (default 14)"
     )
-    command.add_argument("--count", type=kinds.whole(1), default=14, metavar="N", help="number of pictures (default 14)")
     command.add_argument(
-        "--seed", type=kinds.whole(0), default=0, metavar="N", help="another seed gives other words (default 0)"
+        "--seed",
+        type=kinds.whole(0),
+        default=0,
+        metavar="N",
+        help="another seed gives other words (default 0)",
     )
 
 
@@ -166,13 +184,19 @@ def _add_pictures_and_codecs(command: argparse.ArgumentParser) -> None:
         help="folder of pictures that another codec made, with bpp.json; may be repeated",
     )
     command.add_argument(
-        "--out", type=Path, default=OUTPUT, metavar="FOLDER", help=f"folder for results and coded files (default {OUTPUT})"
+        "--out",
+        type=Path,
+        default=OUTPUT,
+        metavar="FOLDER",
+        help=f"folder for results and coded files (default {OUTPUT})",
     )
 
 
 def _add_anchor(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--anchor", metavar="CODEC", help=f"the codec that BD-rates compare with (default: the first of {', '.join(ANCHORS)})"
+        "--anchor",
+        metavar="CODEC",
+        help=f"the codec that BD-rates compare with (default: the first of {', '.join(ANCHORS)})",
     )
 
 

@@ -59,18 +59,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Time and peak memory of each codec on one picture, each in a process of its own.",
     )
     parser.add_argument(
-        "--megapixels", type=_megapixels, default=12.0, help="size of the mosaic, up to 200 (default 12)"
+        "--megapixels",
+        type=_megapixels,
+        default=12.0,
+        help="size of the picture, up to 200 megapixels (default 12)",
     )
-    parser.add_argument("--runs", type=_runs, default=3, help="runs whose median counts (default 3)")
-    parser.add_argument(
-        "--image", type=_picture, help="measure on this picture instead of a mosaic of samples/"
-    )
+    parser.add_argument("--runs", type=_runs, default=3, help="number of runs; the median counts (default 3)")
+    parser.add_argument("--image", type=_picture, help="measure this picture instead of a mosaic of samples/")
     parser.add_argument(
         "--codec",
         action="append",
         choices=CODECS,
         metavar="NAME",
-        help=f"only this one besides {', '.join(NEEDED)}; may be repeated; of {', '.join(CODECS)}. Default: all "
+        help=f"measure only this codec, {', '.join(NEEDED)}; may be repeated: {', '.join(CODECS)}. Default: all "
         "that work here",
     )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")

@@ -20,9 +20,9 @@ from pico_core.errors import NotPicoError, OptionError, TruncatedError, UnknownM
 
 _EXIT_CODES = """exit codes:
   0    every file is fine
-  1    a file failed; the message on standard error says which, why and what to do
+  1    a file failed; standard error says which, why, and what to do
   2    the command line is wrong; nothing was done
-  130  stopped by Ctrl-C; no output was left half-written
+  130  stopped by Ctrl-C; no file is half-written
 """
 
 
@@ -59,7 +59,7 @@ def explain(error: BaseException) -> str:
 
 
 def _program() -> Program:
-    about = "Encode pictures as .pico files, decode them, and look into them."
+    about = "Encode pictures as .pico files, decode them, and inspect them."
     program = Program("pico-codec", about, _EXIT_CODES)
     _add_encode(program)
     _add_decode(program)
@@ -74,9 +74,9 @@ def _add_encode(program: Program) -> None:
     command.add_argument("output", metavar="OUT", type=Path, help="the .pico file to write")
     rate = command.add_mutually_exclusive_group()
     rate.add_argument("--quality", type=_whole(0, 100), metavar="N", help="0 to 100 (default 60)")
-    rate.add_argument("--level", type=float, metavar="X", help="the finer scale of the format, from 0")
+    rate.add_argument("--level", type=float, metavar="X", help="a finer scale than quality, from 0")
     rate.add_argument(
-        "--target-bytes", type=_whole(1), metavar="N", help="the quality up to which the file fits"
+        "--target-bytes", type=_whole(1), metavar="N", help="the best quality whose file has at most N bytes"
     )
     rate.add_argument("--lossless", action="store_true", help="keep every pixel exactly")
     command.add_argument(
@@ -84,26 +84,28 @@ def _add_encode(program: Program) -> None:
         type=_whole(0, 2),
         default=1,
         metavar="N",
-        help="0 networks only, 1 lossless for graphics too (default), 2 lossless wherever it is smaller",
+        help="0: networks only; 1: also lossless and AVIF for graphics (default); 2: lossless wherever it is smaller",
     )
-    command.add_argument("--no-preview", action="store_true", help="embed no JPEG preview")
+    command.add_argument("--no-preview", action="store_true", help="do not embed a JPEG preview")
     _add_engine(command)
     _add_force(command)
 
 
 def _add_decode(program: Program) -> None:
     command = program.command(
-        "decode", "decode a .pico file to the format that OUT's extension names", _decode
+        "decode", "decode a .pico file; the extension of OUT chooses the format", _decode
     )
     command.add_argument("input", metavar="IN", type=Path, help="a .pico file")
-    command.add_argument("output", metavar="OUT", type=Path, help="the picture to write, as .png, .jpg ...")
-    command.add_argument("--region", type=_region, metavar="L,T,R,B", help="only these pixels; reads less")
+    command.add_argument(
+        "output", metavar="OUT", type=Path, help="the picture to write, for example x.png or x.jpg"
+    )
+    command.add_argument("--region", type=_region, metavar="L,T,R,B", help="decode only these pixels")
     _add_engine(command)
     _add_force(command)
 
 
 def _add_info(program: Program) -> None:
-    command = program.command("info", "say what .pico files hold", _info)
+    command = program.command("info", "show what .pico files contain", _info)
     command.add_argument("files", metavar="FILE", type=Path, nargs="+")
     command.add_argument("--json", action="store_true", help="print a JSON array, one object for each file")
 

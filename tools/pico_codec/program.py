@@ -18,6 +18,18 @@ FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 Run = Callable[[argparse.Namespace], int]
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Fills paragraphs to the width of the terminal, and leaves lists alone: paragraphs with indented lines."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip("\n").split("\n\n")
+        filled = (
+            one if "\n  " in one else super(HelpFormatter, self)._fill_text(one, width, indent)
+            for one in paragraphs
+        )
+        return "\n\n".join(filled)
+
+
 class Program:
     """A command line with subcommands. `exit_codes` is the text that every `--help` ends with."""
 
@@ -28,7 +40,7 @@ class Program:
             prog=name,
             description=description,
             epilog=exit_codes,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         self._parser.add_argument("--version", action="version", version=f"{name} {__version__}")
         self._commands = self._parser.add_subparsers(metavar="COMMAND", required=True)
@@ -40,7 +52,7 @@ class Program:
             help=about,
             description=description or about[0].upper() + about[1:] + ".",
             epilog=self._exit_codes,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         command.set_defaults(run=run)
         return command

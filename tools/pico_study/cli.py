@@ -49,16 +49,16 @@ def _program() -> Program:
 def _add_create(program: Program) -> None:
     command = program.command("create", "make a study from original pictures and codecs", _create)
     command.add_argument("folder", metavar="ORIGINALS", type=Path, help="folder of original pictures")
-    command.add_argument("study", metavar="STUDY", type=Path, help="folder to make")
+    command.add_argument("study", metavar="STUDY", type=Path, help="folder for the new study")
     command.add_argument("--only", nargs="+", default=(), metavar="NAME", help="only pictures of these names")
     command.add_argument(
         "--codec",
         action="append",
         metavar="NAME[:Q,Q,...]",
-        help="codec of pico-bench, at these qualities; may be repeated",
+        help="a codec of pico-bench, and its qualities; may be repeated",
     )
     command.add_argument(
-        "--commands", type=Path, metavar="FILE", help="codecs that are command lines, in TOML"
+        "--commands", type=Path, metavar="FILE", help="TOML file that describes codecs by their command lines"
     )
     command.add_argument(
         "--reconstructions",
@@ -66,59 +66,80 @@ def _add_create(program: Program) -> None:
         default=[],
         type=Path,
         metavar="FOLDER",
-        help="pictures that another codec made, with bpp.json; may be repeated",
+        help="folder of pictures that another codec made, with bpp.json; may be repeated",
     )
     command.add_argument(
-        "--window", type=_size, default=(768, 512), metavar="WxH", help="part shown (768x512)"
+        "--window",
+        type=_size,
+        default=(768, 512),
+        metavar="WxH",
+        help="size of the part that raters see (default 768x512)",
     )
     command.add_argument(
-        "--windows", type=Path, metavar="FILE", help="CSV: name,left,top of each part (the middle)"
+        "--windows",
+        type=Path,
+        metavar="FILE",
+        help="CSV file with name,left,top of each part (default: the middle)",
     )
-    command.add_argument("--trials", type=_count, default=40, help="comparisons for each rater (40)")
+    command.add_argument("--trials", type=_count, default=40, help="comparisons for each rater (default 40)")
     command.add_argument(
         "--repeats",
         type=_share,
         default=0.1,
         metavar="SHARE",
-        help="of them shown twice, sides swapped (0.1)",
+        help="share of comparisons that come twice, with sides swapped (default 0.1)",
     )
     command.add_argument(
-        "--pause-every", type=int, default=20, metavar="N", help="comparisons; 0 for never (20)"
+        "--pause-every",
+        type=int,
+        default=20,
+        metavar="N",
+        help="comparisons between pauses (default 20; 0: no pauses)",
     )
     command.add_argument("--forced", action="store_true", help='do not offer "no difference"')
-    command.add_argument("--title", help="what raters read first")
-    command.add_argument("--consent", type=Path, metavar="FILE", help="text that raters agree to")
-    command.add_argument("--cache", type=Path, metavar="FOLDER", help="of pico-bench, to find coded files in")
+    command.add_argument("--title", help="title that raters see first")
+    command.add_argument(
+        "--consent", type=Path, metavar="FILE", help="text that raters agree to before they begin"
+    )
+    command.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="folder of pico-bench; its coded files are used again"
+    )
 
 
 def _add_serve(program: Program) -> None:
-    command = _on_study(program, "serve", "let raters take part, with a browser", _serve)
+    command = _on_study(program, "serve", "let raters take part in their browsers", _serve)
     command.add_argument(
-        "--host", default=LOOPBACK[0], help="address to listen on (127.0.0.1: this machine only)"
+        "--host", default=LOOPBACK[0], help="address of the server (default 127.0.0.1: this computer only)"
     )
-    command.add_argument("--port", type=_port, default=8123, help="(8123)")
+    command.add_argument("--port", type=_port, default=8123, help="port of the server (default 8123)")
     command.add_argument(
         "--name",
         action="append",
         default=[],
-        help="host name that raters may call this server by, or a proxy before it; repeatable",
+        help="host name of this server, or of a proxy before it; may be repeated",
     )
 
 
 def _add_results(program: Program) -> None:
-    command = _on_study(program, "results", "Elo, bit savings, raters, as tables, plots and files", _results)
-    command.add_argument("--anchor", metavar="CODEC", help="that BD-rates compare with")
-    command.add_argument("--per-picture", action="store_true", help="model how much pictures differ")
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="for the files (STUDY/results)")
+    command = _on_study(
+        program, "results", "show Elo, bit savings and raters, as tables, plots and files", _results
+    )
+    command.add_argument("--anchor", metavar="CODEC", help="the codec that BD-rates compare with")
+    command.add_argument(
+        "--per-picture", action="store_true", help="let strengths differ from picture to picture"
+    )
+    command.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder for the results (default STUDY/results)"
+    )
 
 
 def _add_simulate(program: Program) -> None:
-    command = _on_study(program, "simulate", "fill a study with raters that are a program", _simulate)
-    command.add_argument("--raters", type=_count, default=30, help="(30)")
+    command = _on_study(program, "simulate", "fill a study with simulated raters", _simulate)
+    command.add_argument("--raters", type=_count, default=30, help="number of raters (default 30)")
     command.add_argument(
-        "--metric", default="ssimulacra2", help="of pico-bench, that leads them (ssimulacra2)"
+        "--metric", default="ssimulacra2", help="metric of pico-bench that decides (default ssimulacra2)"
     )
-    command.add_argument("--seed", type=_seed, default=0, help="of their answers (0)")
+    command.add_argument("--seed", type=_seed, default=0, help="seed of their answers (default 0)")
 
 
 def _on_study(program: Program, name: str, about: str, run: Run) -> argparse.ArgumentParser:

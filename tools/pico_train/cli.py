@@ -50,9 +50,7 @@ def _add_pack(program: Program) -> None:
     command.add_argument(
         "folders", metavar="FOLDER", type=Path, nargs="+", help="folders of pictures, or packs"
     )
-    command.add_argument(
-        "--out", type=Path, required=True, metavar="PACK", help="folder that receives the parts"
-    )
+    command.add_argument("--out", type=Path, required=True, metavar="PACK", help="folder for the pack")
     command.add_argument(
         "--max-side", type=int, default=0, metavar="N", help="reduce longer sides to N pixels"
     )
@@ -61,8 +59,8 @@ def _add_pack(program: Program) -> None:
         type=int,
         default=0,
         metavar="Q",
-        help="store WebP files of quality Q (pictures that need no change as the files they are), for carrying to "
-        "another machine; pack the result there again to train on it",
+        help="store WebP files of quality Q instead of pixels, to carry them to another machine; files that need no "
+        "change stay as they are; pack the result there again to train on it",
     )
     command.add_argument(
         "--part-mib", type=float, default=15, metavar="N", help="largest part (default: %(default)s MiB)"
@@ -92,7 +90,9 @@ def _add_masks(program: Program, kind: str, detector: str, loss: str) -> None:
         f"Find {kind} with {detector} and cache the outlines in each pack as {kind}.json.",
     )
     command.add_argument("packs", metavar="PACK", type=Path, nargs="+", help="packs of `pico-train pack`")
-    command.add_argument("--threads", type=int, default=1, metavar="N", help="of the detector (default 1)")
+    command.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads of the detector (default 1)"
+    )
     command.add_argument("--again", action="store_true", help="look at every picture again")
 
 
@@ -115,7 +115,7 @@ def _add_run(program: Program) -> None:
     command.add_argument("config", metavar="CONFIG", help="a TOML file, or mse, perceptual or scales")
     command.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     limits = command.add_mutually_exclusive_group()
-    limits.add_argument("--minutes", type=float, default=math.inf, metavar="M", help="stop after so long")
+    limits.add_argument("--minutes", type=float, default=math.inf, metavar="M", help="stop after M minutes")
     limits.add_argument("--steps", type=int, default=None, metavar="N", help="stop after N further steps")
     command.add_argument(
         "--init", type=Path, metavar="WEIGHTS", help="start from another run, a checkpoint or a weights file"
@@ -126,7 +126,7 @@ def _add_run(program: Program) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override a key of the config, as gan.weight=0",
+        help="override a key of the config, for example gan.weight=0",
     )
 
 
@@ -161,7 +161,9 @@ def _add_carry(program: Program) -> None:
     command.add_argument(
         "--data", nargs="+", type=Path, required=True, metavar="PACK", help="packs to take pictures from"
     )
-    command.add_argument("--mib", type=float, default=45, metavar="N", help="in all (default: %(default)s)")
+    command.add_argument(
+        "--mib", type=float, default=45, metavar="N", help="size in all, in MiB (default %(default)s)"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="LOAD", help="folder to write")
 
 
@@ -183,10 +185,16 @@ def _add_away(program: Program) -> None:
         "--set engine.compile=false, --set engine.precision=float32.",
     )
     command.add_argument("load", metavar="LOAD", type=Path, help="the folder of `pico-train carry`")
-    command.add_argument("--config", default="perceptual", help="as of `run` (default: %(default)s)")
-    command.add_argument("--minutes", type=float, required=True, metavar="M", help="time for training")
-    command.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="for pixels and the run")
-    command.add_argument("--out", type=Path, required=True, metavar="BACK", help="receives the parts")
+    command.add_argument(
+        "--config",
+        default="perceptual",
+        help="a TOML file, or mse, perceptual or scales (default %(default)s)",
+    )
+    command.add_argument("--minutes", type=float, required=True, metavar="M", help="train for M minutes")
+    command.add_argument(
+        "--work", type=Path, required=True, metavar="FOLDER", help="folder for pixels and the run"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="BACK", help="folder for the result")
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the config"
     )
@@ -249,7 +257,12 @@ def _add_average(program: Program) -> None:
     )
     command.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folders of runs, or checkpoints")
     command.add_argument(
-        "--shares", type=float, nargs="+", default=[], metavar="X", help="of each RUN (default: equal ones)"
+        "--shares",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="X",
+        help="share of each RUN (default: equal shares)",
     )
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
 
@@ -279,9 +292,11 @@ def _add_export(program: Program) -> None:
         "--photos", type=Path, required=True, metavar="FOLDER", help="training pictures, or a pack"
     )
     command.add_argument(
-        "--count", type=int, default=120, metavar="N", help="how many to fit on (default 120)"
+        "--count", type=int, default=120, metavar="N", help="number of pictures to fit on (default 120)"
     )
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="receives ID.safetensors")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder for ID.safetensors"
+    )
     command.add_argument("--card", type=Path, metavar="JSON", help="more entries for the model card")
     command.add_argument("--default", action="store_true", help="make these the weights that encode")
 
@@ -320,12 +335,17 @@ def _add_evaluate(program: Program) -> None:
     )
     command.add_argument("pictures", metavar="FOLDER", type=Path, help="reference pictures")
     command.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="to fit tables of a RUN on; default: its first pack"
+        "--photos",
+        type=Path,
+        metavar="FOLDER",
+        help="pictures to fit the tables of a RUN on (default: its first pack)",
     )
-    command.add_argument("--count", type=int, default=48, metavar="N", help="how many of them (default 48)")
+    command.add_argument(
+        "--count", type=int, default=48, metavar="N", help="number of these pictures (default 48)"
+    )
     command.add_argument("--levels", type=int, default=8, metavar="N", help="number of levels (default 8)")
     command.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="use N of the pictures (default: all)"
+        "--limit", type=int, default=0, metavar="N", help="use only N pictures (default: all)"
     )
     command.add_argument(
         "--out", type=Path, required=True, metavar="STEM", help="writes STEM.json and STEM.png"

@@ -12,14 +12,14 @@ from pico_library.commands import settings_file
 from pico_library.console import FAILED, FINE, complain
 from pico_library.store import places
 
-DESCRIPTION = """Print the settings in force, as they would stand in the settings' file. Every option of a command has
-the same name there, below [the command's name]; the command line goes before the file."""
+DESCRIPTION = """Print the settings and the place of their file. Every option of a command has the same name in the
+file, below [the name of the command]. The command line overrides the file."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "--init", action="store_true", help="write the settings' file, with these settings as comments"
+        "--init", action="store_true", help="write a settings file that has all settings as comments"
     )
 
 

@@ -6,8 +6,8 @@ import argparse
 
 from pico_library.console import FINE, NOTHING
 
-DESCRIPTION = """Let the desktop know .pico files: their type, thumbnails in file managers, and `pico-library view` to
-open them. For desktops of the freedesktop kind (GNOME, KDE, Xfce and others on Linux and BSD); writes below
+DESCRIPTION = """Teach the desktop about .pico files. File managers get the file type and thumbnails, and open .pico
+files with `pico-library view`. This works on GNOME, KDE, Xfce and other freedesktop desktops. It writes below
 $XDG_DATA_HOME, for this user only."""
 
 
@@ -16,11 +16,9 @@ def add(command: argparse.ArgumentParser) -> None:
     what = command.add_mutually_exclusive_group(required=True)
     what.add_argument("--install", dest="run", action="store_const", const=_install, help="write the files")
     what.add_argument(
-        "--uninstall", dest="run", action="store_const", const=_uninstall, help="remove these files again"
+        "--uninstall", dest="run", action="store_const", const=_uninstall, help="remove these files"
     )
-    command.add_argument(
-        "--dry-run", action="store_true", help="show what would be written or removed, but change nothing"
-    )
+    command.add_argument("--dry-run", action="store_true", help="show what would change, but change nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:

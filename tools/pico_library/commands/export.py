@@ -11,15 +11,15 @@ from pico_library.commands.options import folder_of, quality, side
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.store.paths import exists
 
-DESCRIPTION = """Make pictures to share from .pico files, as JPEG or AVIF, which phones, browsers and mail programs
-open: upright, as large as asked for, with the metadata or without. Names and subfolders are kept; .pico files
+DESCRIPTION = """Make JPEG or AVIF pictures to share. Phones, browsers and mail programs open them. The pictures are
+upright. You choose their size, and whether they have metadata. Names and subfolders stay the same. The .pico files
 stay, and no file is replaced."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
+        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files and folders of them"
     )
     command.add_argument(
         "--output", type=path_of, metavar="DIR", required=True, help="write to DIR, in the same subfolders"
@@ -28,12 +28,12 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--quality", type=quality, metavar="N", help="0 to 100 (default 85 for jpg, 65 for avif)"
     )
-    command.add_argument("--max-side", type=side, metavar="N", help="the longer side has at most N pixels")
+    command.add_argument("--max-side", type=side, metavar="N", help="reduce the longer side to N pixels")
     command.add_argument("--no-metadata", action="store_true", help="leave out EXIF and XMP")
     command.add_argument(
         "--no-location",
         action="store_true",
-        help="leave out the place, XMP and maker notes, where it may stand too",
+        help="leave out the place; also XMP and maker notes, which can hold a place",
     )
 
 

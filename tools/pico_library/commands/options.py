@@ -41,17 +41,17 @@ _MODES = {
 
 def add_where(command: argparse.ArgumentParser, place: Callable[[str], Path] = path_of) -> None:
     """Where .pico files and originals go; `place` makes the output folder of its name."""
-    where = command.add_argument_group("where .pico files and originals go (default: --beside)")
+    where = command.add_argument_group("where .pico files and originals go")
 
     def add(name: str, about: str, kind: Callable[[str], Path] | None = None) -> None:
         form: dict[str, Any] = {"nargs": 0} if kind is None else {"type": kind, "metavar": "DIR"}
         where.add_argument(name, action=_Where, help=about, **form)
 
-    add("--beside", "write beside the originals, which stay")
-    add("--output", "write to DIR, in the same subfolders", place)
-    add("--replace", "move originals to the Trash, once verified")
-    add("--archive", "move originals to DIR, once verified", path_of)
-    add("--delete-originals", "remove originals for good, once verified")
+    add("--beside", "write beside the originals, and keep the originals (default)")
+    add("--output", "write to DIR, in the same subfolders, and keep the originals", place)
+    add("--replace", "move originals to the Trash after the check")
+    add("--archive", "move originals to DIR after the check", path_of)
+    add("--delete-originals", "remove originals for good after the check")
 
 
 class _Where(argparse.Action):
@@ -81,7 +81,7 @@ def _modes_of(arguments: argparse.Namespace) -> list[str]:
 
 def add_look(command: argparse.ArgumentParser) -> None:
     """How the photos look, and what they take."""
-    look = command.add_argument_group("how the photos look, and what they take")
+    look = command.add_argument_group("how the photos look, and how large they are")
     rate = look.add_mutually_exclusive_group()
     rate.add_argument(
         "--quality",
@@ -96,14 +96,14 @@ def add_look(command: argparse.ArgumentParser) -> None:
         "--target-size",
         type=by(parse_target),
         metavar="SIZE",
-        help="best quality within 500kB, or 25%% (slow)",
+        help="the best quality that fits, for example 500kB or 25%% (slow)",
     )
     look.add_argument(
         "--min-saving",
         type=by(parse_share),
         default=DEFAULT_SAVING,
         metavar="SHARE",
-        help=f"skip photos that would save less (default {DEFAULT_SAVING:.0%}%)",
+        help=f"skip photos that save less than this (default {DEFAULT_SAVING:.0%}%)",
     )
     look.add_argument(
         "--max-difference",
@@ -125,24 +125,33 @@ def add_update(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--update",
         action=Flag,
-        help="make .pico files of edited photos anew; the old ones go to the Trash",
+        help="make a new .pico file when a photo was edited; the old file goes to the Trash",
     )
 
 
 def add_which(command: argparse.ArgumentParser) -> None:
     """Which files are taken."""
     which = command.add_argument_group("which files")
-    which.add_argument("--include", action=Listed, metavar="PATTERN", help="only these, as in '*.jpg'")
-    which.add_argument("--exclude", action=Listed, metavar="PATTERN", help="not these files and folders")
+    which.add_argument(
+        "--include", action=Listed, metavar="PATTERN", help="only these files, for example '*.jpg'"
+    )
+    which.add_argument("--exclude", action=Listed, metavar="PATTERN", help="skip these files and folders")
 
 
 def add_load(group: argparse._ArgumentGroup, jobs: int = 2) -> None:
     """How much is at work at once."""
     group.add_argument(
-        "--jobs", type=_jobs, default=jobs, metavar="N", help=f"photos at work at once (default {jobs})"
+        "--jobs",
+        type=_jobs,
+        default=jobs,
+        metavar="N",
+        help=f"number of photos at the same time (default {jobs})",
     )
     group.add_argument(
-        "--max-memory", type=by(parse_size), metavar="SIZE", help="as in 2GB: bounds what is at work"
+        "--max-memory",
+        type=by(parse_size),
+        metavar="SIZE",
+        help="use no more memory than this, for example 2GB",
     )
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pico_codec.program import HelpFormatter
 from pico_core import __version__
 from pico_core.errors import PicoError
 from pico_library.commands import settings_file
@@ -23,16 +24,16 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "shrink": _Command("write a .pico file for every photo"),
     "watch": _Command("shrink photos as they appear in folders"),
-    "restore": _Command("make pictures (JPEG, PNG, WebP) from .pico files again"),
-    "export": _Command("make pictures to share from .pico files: JPEG or AVIF"),
-    "undo": _Command("take a run back: originals return, the .pico files it wrote go"),
+    "restore": _Command("make JPEG, PNG or WebP pictures from .pico files again"),
+    "export": _Command("make JPEG or AVIF pictures to share"),
+    "undo": _Command("take a run back: bring originals back, remove its .pico files"),
     "verify": _Command("check .pico files, with or without their originals"),
-    "report": _Command("what was saved: as a table, JSON, CSV or a web page"),
+    "report": _Command("show what was saved: as a table, JSON, CSV or a web page"),
     "view": _Command("show .pico files as a gallery in the web browser"),
-    "desktop": _Command("let file managers know .pico files, with thumbnails"),
-    "status": _Command("what the journal knows in all"),
-    "history": _Command("every run there was"),
-    "config": _Command("the settings in force, and where they come from"),
+    "desktop": _Command("teach file managers about .pico files, with thumbnails"),
+    "status": _Command("show the totals, and where the originals are now"),
+    "history": _Command("list all runs"),
+    "config": _Command("show the settings, and where they come from"),
 }
 
 
@@ -65,7 +66,7 @@ def _build() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
         prog="pico-library",
         description="Shrink a photo library without ever losing a photo.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pico-library {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -77,7 +78,7 @@ def _build() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
             help=about.help,
             description=getattr(module, "DESCRIPTION", about.help[0].upper() + about.help[1:] + "."),
             epilog=EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         module.add(command)
         command.set_defaults(run=module.run)

@@ -17,15 +17,15 @@ from pico_library.store import places
 from pico_library.store.journal import Journal
 from pico_library.store.paths import exists
 
-DESCRIPTION = """What a run saved, or without RUN what all runs saved: as a table, or in the form asked for. The web
-page shows totals, a histogram, what was left alone and why, and the worst photos before and after; it needs no
-other file and no network."""
+DESCRIPTION = """Show what a run saved. Without RUN, show what all runs saved. The web page shows totals, a
+histogram, which photos were left alone and why, and the photos with the largest differences, before and after. The
+page is one file and needs no network."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "number", metavar="RUN", type=int, nargs="?", help="the number of a run (default: all photos)"
+        "number", metavar="RUN", type=int, nargs="?", help="number of a run (default: all runs)"
     )
     form = command.add_mutually_exclusive_group()
     add_form(form, "json", "print JSON", csv=False, html=None)

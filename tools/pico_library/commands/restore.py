@@ -17,25 +17,27 @@ from pico_library.store.paths import exists
 if TYPE_CHECKING:
     from pico_library.run.restore import How
 
-DESCRIPTION = """Write the picture of every .pico file again, with all its metadata, its date and its access rights: as
-the JPEG, PNG or WebP picture that it was, a HEIC picture as JPEG, a TIFF as PNG. The pixels are those of the .pico
-file: where the very bytes of the original still lie in the Trash or an archive, `pico-library undo` brings them back
-instead. .pico files stay; no file is ever replaced."""
+DESCRIPTION = """Write a picture from every .pico file, with its metadata, date and access rights. It gets the
+format that the original had: JPEG, PNG or WebP. A HEIC original becomes a JPEG, a TIFF becomes a PNG. The pixels
+come from the .pico file. If the original is still in the Trash or an archive, `pico-library undo` brings back its
+exact bytes instead. The .pico files stay, and no file is replaced."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
+        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files and folders of them"
     )
-    command.add_argument("--format", choices=("jpg", "png", "webp"), help="default: what the file was before")
+    command.add_argument(
+        "--format", choices=("jpg", "png", "webp"), help="default: the format of the original"
+    )
     command.add_argument(
         "--quality",
         type=quality,
         metavar="N",
-        help="of JPEG and WebP, 0 to 100 (default 95: nothing more is lost)",
+        help="quality of JPEG and WebP, 0 to 100 (default 95)",
     )
-    command.add_argument("--max-side", type=side, metavar="N", help="the longer side has at most N pixels")
+    command.add_argument("--max-side", type=side, metavar="N", help="reduce the longer side to N pixels")
     command.add_argument("--output", type=path_of, metavar="DIR", help="write to DIR, in the same subfolders")
 
 

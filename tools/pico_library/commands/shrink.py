@@ -53,10 +53,9 @@ from pico_library.store.paths import exists
 if TYPE_CHECKING:
     from pico_library.run.session import Session
 
-DESCRIPTION = f"""Write IMG_1.jpg.pico beside every IMG_1.jpg, for the JPEG, HEIC, PNG, WebP and TIFF pictures among
-the files and in the folders given. Unless you ask for it with --replace, --archive or --delete-originals, no
-original is changed, moved or removed. Each .pico file is read back, decoded and compared with the original by
-another process before it counts.
+DESCRIPTION = f"""Write IMG_1.jpg.pico beside every IMG_1.jpg. PATH can be a JPEG, HEIC, PNG, WebP or TIFF picture,
+or a folder. Originals stay as they are. Only --replace, --archive and --delete-originals move or remove them. A
+second process decodes each .pico file and compares it with the original before the file counts.
 
 {WEIGHTS_MAY_CHANGE}"""
 
@@ -64,17 +63,17 @@ another process before it counts.
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "paths", metavar="PATH", type=by(location), nargs="+", help="photos, and folders of photos"
+        "paths", metavar="PATH", type=by(location), nargs="+", help="photos and folders of photos"
     )
     add_where(command, by(location))
     add_look(command)
     add_which(command)
     how = command.add_argument_group("how")
     how.add_argument(
-        "--dry-run", action="store_true", help="encode everything, show what it saves, write nothing"
+        "--dry-run", action="store_true", help="encode everything and show what it saves, but write nothing"
     )
     how.add_argument(
-        "--estimate", action="store_true", help="encode a sample only, and say how much would be saved"
+        "--estimate", action="store_true", help="encode only a sample, and say how much you would save"
     )
     add_update(how)
     add_load(how)
@@ -83,10 +82,12 @@ def add(command: argparse.ArgumentParser) -> None:
         type=_engine,
         default=LOCAL,
         metavar="NAME",
-        help="local: processes of this machine (default); dask: the workers of a cluster",
+        help="local (default): processes on this computer; dask: workers of a cluster",
     )
-    how.add_argument("--scheduler", metavar="ADDRESS", help="the dask scheduler, as in tcp://host:8786")
-    how.add_argument("--wait", action=Flag, help="if another run is at work, wait for its end")
+    how.add_argument(
+        "--scheduler", metavar="ADDRESS", help="address of the dask scheduler, for example tcp://host:8786"
+    )
+    how.add_argument("--wait", action=Flag, help="wait if another run is at work")
     how.add_argument("--yes", action="store_true", help="do not ask before originals are moved or removed")
     output = how.add_mutually_exclusive_group()
     add_form(output, "json", "print the result as JSON", csv=False)

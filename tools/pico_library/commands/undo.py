@@ -8,16 +8,14 @@ from collections import Counter
 from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
 from pico_library.store import places
 
-DESCRIPTION = """Take a run back, by the number that `history` lists, or several runs, the newest
-first. Originals return from the Trash or the archive; then the .pico files that the run wrote are removed, if nobody
-changed them since."""
+DESCRIPTION = """Take back a run, or several runs, the newest first. `pico-library history` lists their numbers.
+Originals come back from the Trash or the archive. Then the .pico files that the run wrote are removed, unless
+somebody changed them."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    command.add_argument(
-        "runs", metavar="RUN", type=_runs, help="the number of a run, or 3-9; see `pico-library history`"
-    )
+    command.add_argument("runs", metavar="RUN", type=_runs, help="number of a run, or several: 3-9")
 
 
 def run(arguments: argparse.Namespace) -> int:

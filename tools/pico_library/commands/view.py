@@ -13,22 +13,22 @@ from pico_library.console import FAILED, FINE, USAGE, complain, printable
 from pico_library.model.photo import PICO_EXTENSION
 from pico_library.store.paths import exists
 
-DESCRIPTION = """Show .pico files as a gallery in the web browser: zoom to single pixels, and compare with the originals
-where these are still there. A single .pico file opens large, with its neighbours. Only this machine's browser gets
-an answer, and nothing is changed. Ctrl-C ends it."""
+DESCRIPTION = """Show .pico files as a gallery in the web browser. You can zoom to single pixels, and compare a
+photo with its original if that is still there. A single .pico file opens large, with its neighbours. Only this
+computer can open the gallery, and nothing is changed. Ctrl-C ends it."""
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Describe the options."""
     command.add_argument(
-        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files, and folders of them"
+        "paths", metavar="PATH", type=plain_path, nargs="+", help=".pico files and folders of them"
     )
     command.add_argument(
-        "--port", type=_port, default=0, metavar="N", help="listen on this port (default: one that is free)"
+        "--port", type=_port, default=0, metavar="N", help="port of the server (default: a free one)"
     )
-    command.add_argument("--no-browser", action="store_true", help="print the address, but open no browser")
+    command.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
     command.add_argument(
-        "--until-closed", action="store_true", help="end once the page has been closed for 15 seconds"
+        "--until-closed", action="store_true", help="end 15 seconds after the page was closed"
     )
 
 

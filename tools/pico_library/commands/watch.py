@@ -26,9 +26,9 @@ from pico_library.store import destinations
 from pico_library.store.paths import exists, is_folder
 from pico_library.store.scan import Choice
 
-DESCRIPTION = f"""Shrink the photos that are in folders now, and those that appear there later, as `pico-library shrink`
-does: JPEG, HEIC, PNG, WebP and TIFF, each only when it has settled. Runs until it is stopped, in the background of
-everything else, and finishes the photo at work then. With --install it runs from every login on.
+DESCRIPTION = f"""Shrink the photos that are in the folders now, and photos that appear there later. Each photo is
+handled as by `pico-library shrink`. The watcher takes a photo only after nobody has changed it for a while. It runs
+until you stop it, and lets other programs go first. With --install it starts at every login.
 
 {WEIGHTS_MAY_CHANGE}"""
 
@@ -46,47 +46,51 @@ def add(command: argparse.ArgumentParser) -> None:
     when = command.add_argument_group("when (TIME: 30s, 10min, 1h)")
     time = by(parse_time)
     when.add_argument(
-        "--settle", type=time, default=10.0, metavar="TIME", help="a photo rests so long first (default 10s)"
+        "--settle",
+        type=time,
+        default=10.0,
+        metavar="TIME",
+        help="take a photo when it has not changed for this long (default 10s)",
     )
     when.add_argument(
         "--rescan",
         type=time,
         default=1800.0,
         metavar="TIME",
-        help="look over everything so often (default 30min)",
+        help="look at all folders again after this long (default 30min)",
     )
     when.add_argument(
         "--poll-every",
         type=time,
         default=60.0,
         metavar="TIME",
-        help="on network disks, look for changes (default 1min)",
+        help="on network disks, look for changes this often (default 1min)",
     )
-    when.add_argument("--poll", action=Flag, help="look for changes on every disk, network or not")
-    when.add_argument("--on-battery", action=Flag, help="do not pause while on battery")
+    when.add_argument("--poll", action=Flag, help="look for changes like that on every disk")
+    when.add_argument("--on-battery", action=Flag, help="do not pause on battery")
     when.add_argument(
         "--idle",
         type=time,
         default=300.0,
         metavar="TIME",
-        help="keep the networks in memory so long (default 5min)",
+        help="keep the networks in memory this long (default 5min)",
     )
-    when.add_argument("--once", action="store_true", help="shrink what is there and has settled, and end")
+    when.add_argument("--once", action="store_true", help="shrink the photos that are there now, then end")
     how = command.add_argument_group("how")
     add_update(how)
     add_load(how, jobs=1)
     how.add_argument(
         "--priority", choices=("low", "normal"), default="low", help="low (default): let others go first"
     )
-    how.add_argument("--quiet", action=Flag, help="tell only what goes wrong")
+    how.add_argument("--quiet", action=Flag, help="print problems only")
     how.add_argument("--yes", action="store_true", help="do not ask before originals are moved")
     service = command.add_argument_group("as a service (systemd on Linux, launchd on macOS)")
     change = service.add_mutually_exclusive_group()
     change.add_argument(
-        "--install", action="store_true", help="write the service's file, and say how to start it"
+        "--install", action="store_true", help="install a service for this user, and say how to start it"
     )
-    change.add_argument("--uninstall", action="store_true", help="stop the service, and remove its file")
-    service.add_argument("--start", action="store_true", help="with --install: start it too")
+    change.add_argument("--uninstall", action="store_true", help="stop the service and remove it")
+    service.add_argument("--start", action="store_true", help="with --install: also start it")
 
 
 def run(arguments: argparse.Namespace) -> int:
