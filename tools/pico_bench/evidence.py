@@ -143,7 +143,7 @@ def _against(pico: Curve, others: Sequence[Curve], metrics: Metrics) -> list[str
         markdown(tables.bd_rates(found, metrics)),
         "**Where .pico loses**",
         _losses(found, [pico, *others], metrics),
-        "<details><summary>Ranges, worst pictures, reasons for dashes</summary>",
+        '<details markdown="1"><summary>Ranges, worst pictures, reasons for dashes</summary>',
         "\n".join(f"- against {line}" for line in tables.bd_remarks(found)),
         "</details>",
     ]
@@ -181,7 +181,7 @@ def _about(run: Run, images: Sequence[str]) -> list[str]:
 
 
 def _settings(run: Run, notes: Sequence[str]) -> str:
-    lines = ["<details><summary>Settings, versions, and what was left out</summary>", ""]
+    lines = ['<details markdown="1"><summary>Settings, versions, and what was left out</summary>', ""]
     for name, identity in run.settings.items():
         lines.append(
             f"- {name}: {', '.join(f'{key} {value}' for key, value in identity.items() if key != 'codec')}"
