@@ -57,14 +57,21 @@ def encode(
     `pixels` is uint8, (height, width) or (height, width, channels) with 1 (grey), 2 (grey, alpha), 3 (RGB) or
     4 (RGB, alpha) channels, 1 to 65,535 a side. Alpha is always coded exactly.
 
-    One of: `quality` 0..100 (default 60); `level`, the finer scale of the format, 0 to the highest that the weights
-    know; `target_bytes`, which takes a quality whose file fits while that of the next does not; `lossless`.
-    From quality 96 on, where pictures pass for the original, photographs are coded in AVIF if Pillow has it.
-    `effort` 0 uses the networks only. 1 tries the lossless coder on flat tiles, and AVIF on drawings if Pillow has it.
-    2 tries the lossless coder on all tiles.
-    `preview` embeds a small JPEG: True where the picture is large enough to afford one, False never, or
-    the JPEG to embed. `engine` runs the networks: `native`, `numpy` or `torch`; None leaves it to PICO_ENGINE.
-    `profile`, if given, receives the wall seconds spent in each part.
+    Give at most one of these:
+
+    - `quality`, 0 to 100 (default 60). From 96 on, photographs are coded in AVIF if Pillow has it.
+    - `level`, a finer scale, from 0 to the highest level of the weights.
+    - `target_bytes`: the best quality whose file is not larger.
+    - `lossless`: every pixel exactly.
+
+    The others:
+
+    - `effort`: 0 uses the networks only. 1 also tries the lossless coder on flat tiles, and AVIF on drawings if Pillow
+      has it. 2 tries the lossless coder on all tiles.
+    - `metadata`: EXIF, XMP, ICC profile and extras to store.
+    - `preview`: True embeds a small JPEG in large pictures, False embeds none, bytes are the JPEG to embed.
+    - `engine`: `native`, `numpy` or `torch`. None means what the environment variable PICO_ENGINE says, else native.
+    - `profile` receives the wall seconds spent in each part.
 
     Raises InvalidImageError for pixels of another shape or type, OptionError for options out of range or in
     conflict, and OptionError when even quality 0 exceeds `target_bytes`.

@@ -118,6 +118,21 @@ def test_commands_are_documented_with_every_option() -> None:
         assert not {option for option in options if f"`{option}" not in documented}
 
 
+def test_every_link_of_the_pages_leads_to_a_file() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
+    assert len(links) > 100
+    dead = [
+        (page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert not dead
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = set(re.findall(r"[\w/-]+\.md", (ROOT / ".ci" / "mkdocs.yml").read_text()))
+    assert listed == {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+
+
 def test_samples_are_few_credited_and_carry_real_metadata() -> None:
     folder = ROOT / "samples"
     files = [path for path in folder.iterdir() if path.suffix in (".jpg", ".png")]
