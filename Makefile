@@ -28,7 +28,7 @@ SANITIZED    := clang -std=c11 -O2 -g -ffp-contract=off -D_GNU_SOURCE -Ipico_cor
 LIBRARY := pico_core/native/$(if $(filter Darwin,$(shell uname -s)),libpico.dylib,libpico.so)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install native wheels docs fuzz clean
+.PHONY: help demo test lint install native web wheels docs fuzz clean
 
 help:
 	@echo "pillow-pico: the .pico picture format for Pillow and for photo libraries"
@@ -39,6 +39,7 @@ help:
 	@echo "  make fuzz     the native engine with hostile input, for an hour (FUZZ_SECONDS=3600); needs clang"
 	@echo "  make install  install into $(VENV) and nothing more"
 	@echo "  make native   compile the native engine if its sources changed"
+	@echo "  make web      pico.html, which opens .pico files in a browser, and the npm package, in dist/web/"
 	@echo "  make wheels   a wheel for each system that the engine is compiled for, in dist/"
 	@echo "  make docs     the pages of docs/ as a web site, in build/docs; a dead link is an error"
 	@echo "  make clean    remove $(VENV), $(DEMO), dist/, the compiled engine and caches"
@@ -82,6 +83,9 @@ native: $(VENV)/.installed $(LIBRARY)
 $(LIBRARY): $(wildcard pico_core/native/*.[ch]) pico_core/native/hatch_build.py | $(VENV)/.installed
 	@$(BIN)/python -m hatchling build --target wheel:editable --hooks-only
 
+web: $(VENV)/.installed
+	@$(BIN)/python -m pico_web.build dist/web
+
 wheels: $(VENV)/.installed
 	@for platform in $$($(BIN)/python pico_core/native/hatch_build.py) any; do \
 	PICO_BUILD_FOR=$$platform $(BIN)/python -m hatchling build --target wheel --directory dist || exit 1; done
@@ -112,4 +116,4 @@ $(VENV)/.installed-for-docs: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) dist $(LIBRARY) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) dist $(LIBRARY) tools/pico_web/pico.wasm .mypy_cache .ruff_cache .pytest_cache .hypothesis

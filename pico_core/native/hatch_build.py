@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -108,20 +109,33 @@ class NativeEngine(BuildHookInterface[BuilderConfig]):
         Raises ValueError for a platform that TARGETS does not know, RuntimeError where compiling fails.
         """
         tag = self.chosen_platform()
+        # Not beside the sources: there it would replace the developer's own by one for another system.
+        self.work = tempfile.TemporaryDirectory(prefix="pico-build-")  # goes with this object
+        self.add_decoder_for_browsers(version, build_data)
         if tag is None:
             return
         target = TARGETS[tag]
         if version == "editable":
             compile_library(target, FOLDER)
             return
-        # Not beside the sources: there it would replace the developer's own by one for another system.
-        self.work = tempfile.TemporaryDirectory(prefix="pico-build-")  # goes with this object
         library = compile_library(target, Path(self.work.name))
         inside = FOLDER.relative_to(Path(self.root).resolve()) / library.name
         build_data["force_include"][str(library)] = inside.as_posix()
         build_data["pure_python"] = False
         # The library is loaded by ctypes and knows nothing of Python, so one wheel serves all versions of it.
         build_data["tag"] = f"py3-none-{tag}"
+
+    def add_decoder_for_browsers(self, version: str, build_data: dict[str, Any]) -> None:
+        """The same engine as WebAssembly, for tools/pico_web; left out where the compiler is missing."""
+        if importlib.util.find_spec("ziglang") is None:
+            return
+        tool = Path(self.root).resolve() / "tools" / "pico_web"
+        compiling = runpy.run_path(str(tool / "compiling.py"))
+        if version == "editable":
+            compiling["compile_wasm"](tool / compiling["WASM"])
+            return
+        made = compiling["compile_wasm"](Path(self.work.name) / compiling["WASM"])
+        build_data["force_include"][str(made)] = f"pico_web/{made.name}"
 
     def chosen_platform(self) -> str | None:
         """The key of TARGETS to build for; None, after a note that says why, for a wheel without the library."""

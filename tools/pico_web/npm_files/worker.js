@@ -1,0 +1,3 @@
+import { work } from "./tile_worker.js";
+
+work(self);
