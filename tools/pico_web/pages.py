@@ -8,7 +8,6 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +24,6 @@ _POLICY = (
     "default-src 'none'; script-src {script} 'wasm-unsafe-eval' blob:; worker-src blob:; style-src {style}; "
     "img-src blob: data:; connect-src {connect}; base-uri 'none'; form-action 'none'"
 )
-_GALLERY = ("layout.js", "stage.js")  # shared with `pico-library view`
 
 
 class Listed(NamedTuple):
@@ -64,10 +62,8 @@ def weights(model_id: bytes | None = None) -> tuple[str, bytes]:
 
 
 def modules() -> dict[str, str]:
-    """The decoder's JavaScript modules by name, with those that it shares with `pico-library view`."""
-    found = {path.stem: path.read_text("utf-8") for path in sorted((HERE / "js").glob("*.js"))}
-    view = resources.files("pico_library") / "view"
-    return found | {name.removesuffix(".js"): (view / name).read_text("utf-8") for name in _GALLERY}
+    """The decoder's JavaScript modules by name."""
+    return {path.stem: path.read_text("utf-8") for path in sorted((HERE / "js").glob("*.js"))}
 
 
 def script() -> str:
@@ -78,9 +74,8 @@ def script() -> str:
 
 
 def style() -> str:
-    """The style of the gallery."""
-    shared = (resources.files("pico_library") / "view" / "page.css").read_text("utf-8")
-    return shared + (HERE / "page.css").read_text("utf-8")
+    """The style of the gallery: that of `pico-library view`, and what these pages have beyond it."""
+    return "".join((HERE / name).read_text("utf-8") for name in ("gallery.css", "page.css"))
 
 
 def whole_page(model_ids: Sequence[bytes | None] = (None,)) -> str:

@@ -37,12 +37,14 @@ HOST = "127.0.0.1"
 _PAGE = {
     "": ("page.html", "text/html; charset=utf-8"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
-    "page.css": ("page.css", "text/css; charset=utf-8"),
+    "page.css": ("gallery.css", "text/css; charset=utf-8"),
     "gallery.js": ("gallery.js", "text/javascript; charset=utf-8"),
-    "layout.js": ("layout.js", "text/javascript; charset=utf-8"),
+    "layout.js": ("js/layout.js", "text/javascript; charset=utf-8"),
     "viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
-    "stage.js": ("stage.js", "text/javascript; charset=utf-8"),
+    "stage.js": ("js/stage.js", "text/javascript; charset=utf-8"),
 }
+# What the gallery has in common with pico.html.
+_PACKAGE_OF = dict.fromkeys(("gallery.css", "js/layout.js", "js/stage.js"), "pico_web")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -247,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(b"", "text/plain", headers, HTTPStatus.SEE_OTHER)
 
     def _page(self, name: str, content_type: str) -> None:
-        data = resources.files("pico_library.view").joinpath(name).read_bytes()
+        data = resources.files(_PACKAGE_OF.get(name, "pico_library.view")).joinpath(name).read_bytes()
         self._answer(data, content_type, {"Cache-Control": "no-store"})
 
     def _list(self, start: str) -> None:

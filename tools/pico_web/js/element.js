@@ -92,7 +92,7 @@ class PicoImage extends HTMLElement {
       await picture.turn();
       if (signal.aborted) return;
       this.picture = picture;
-      const { failed } = await picture.paint(this.canvas, { signal, visible: () => this.seen() });
+      const { failed } = await picture.paint(this.canvas, { signal, visible: () => this.seen(), shown: () => this.dispatchEvent(new CustomEvent("preview")) });
       if (failed.length) throw failed[0];
       this.dispatchEvent(new CustomEvent("load"));
     } catch (error) {

@@ -55,6 +55,7 @@ export async function entryOf(name, bytes, given, open) {
     entry.preview = await picture.preview().catch(error => { entry.error = error.message; return null; });
     entry.orientation = picture.orientation;
     if (picture.isTruncated) entry.error ||= "the file ends too early";
+    picture.close();
   } catch (error) {
     entry.error = error.message;
   }
@@ -63,8 +64,8 @@ export async function entryOf(name, bytes, given, open) {
 }
 
 /* How a listed picture of an album is opened: over the network as it arrives, from a disk by a script beside it. */
-export async function listed(address, name, pool, options) {
+export async function listed(address, pool, options) {
   if (!isOnDisk()) return PicoPicture.open(address, pool, options);
-  const bytes = await beside(`${address}.js`, name);
+  const bytes = await beside(`${address}.js`, address);
   return PicoPicture.open(bytes ?? new Uint8Array(0), pool, options);
 }

@@ -2,12 +2,13 @@
 
 import { chosenIn, entryOf, filesOf, isOriginal, isPico, listed, stem } from "./entries.js";
 import { HEADING, arranged } from "./layout.js";
-import { PicoPicture } from "./picture.js";
+import { PicoPicture, drawUpright } from "./picture.js";
 import { Viewer, sizeOf } from "./viewer.js";
 
 const find = selector => document.querySelector(selector);
 const BEYOND = 800; // pixels above and below the window in which thumbnails are made
-const THUMBNAIL_PIXELS = 300_000;
+const THUMBNAIL_SIDE = 400; // of a preview
+const THUMBNAIL_PIXELS = 300_000; // of a picture without one
 const OPENED_AT_ONCE = 4;
 const BACKGROUND = 1; // of urgency: what is looked at goes first
 
@@ -56,7 +57,7 @@ class Gallery {
     find("#title").textContent = document.title = album.title;
     find("#bring").hidden = true;
     this.add(album.pictures.map(({ name, path, bytes }) => ({ name, path, bytes, modified: 0,
-      open: options => listed(path, name, this.pool, options) })));
+      open: options => listed(path, this.pool, options) })));
   }
 
   takeFiles() {
@@ -198,12 +199,12 @@ class Gallery {
     const { entry } = tile;
     const canvas = tile.querySelector("canvas");
     try {
-      const picture = await (await entry.open({ allowTruncated: true })).turn();
       if (entry.preview) {
-        const long = 400 / Math.max(picture.width, picture.height);
-        [canvas.width, canvas.height] = picture.size.map(side => Math.max(1, Math.round(side * Math.min(1, long))));
-        await picture.drawPreview(canvas.getContext("2d"));
+        const factor = Math.min(1, THUMBNAIL_SIDE / Math.max(entry.width, entry.height));
+        [canvas.width, canvas.height] = [entry.width, entry.height].map(side => Math.max(1, Math.round(side * factor)));
+        await drawUpright(canvas.getContext("2d"), entry.preview, entry.orientation);
       } else {
+        const picture = await (await entry.open({ allowTruncated: true })).turn();
         await picture.paint(canvas, { mostPixels: THUMBNAIL_PIXELS, urgency: BACKGROUND });
       }
       canvas.classList.add("there");

@@ -91,9 +91,10 @@ export class PicoPicture {
   }
 
   /* Draw the upright picture: the preview at once, then tiles as they come, the nearest to the middle of `visible()` first
-     ([left, top, right, bottom] in its pixels). `progress(done, of)` is called after each. Returns { failed, scale }: the
+     ([left, top, right, bottom] in its pixels). `shown()` is called when the preview is there, `progress(done, of)` after each tile.
+     Returns { failed, scale }: the
      errors of the tiles that could not be shown, and how many pixels became one. */
-  async paint(canvas, { signal, visible, progress, urgency = 0, mostPixels = MOST_SHOWN } = {}) {
+  async paint(canvas, { signal, visible, progress, shown, urgency = 0, mostPixels = MOST_SHOWN } = {}) {
     this.checkSize(MOST_PIXELS);
     let scale = 1;
     while (scale < 8 && this.storedWidth * this.storedHeight > mostPixels * scale * scale) scale *= 2;
@@ -101,30 +102,19 @@ export class PicoPicture {
     const { space } = this.colours;
     const context = canvas.getContext("2d", { alpha: this.hasAlpha, colorSpace: space });
     if (!context) throw new PicoError("EngineError", "this browser has no room for a picture of this size");
-    const before = this.hasAlpha ? null : await this.drawPreview(context).catch(() => null);
+    const preview = this.hasAlpha ? null : await this.preview().catch(() => null);
+    if (preview) await drawUpright(context, preview, this.orientation).catch(() => {});
+    if (preview) shown?.();
     const draw = ({ box: [left, top, right, bottom], pixels }) => {
       context.putImageData(new ImageData(pixels, right - left, bottom - top, { colorSpace: space }), left, top);
     };
     const failed = await this.eachRectangle(draw, { signal, visible, progress, urgency, scale, orientation: this.orientation });
     await this.complete().catch(error => failed.push(error));
-    return { failed, scale, preview: before };
+    return { failed, scale };
   }
 
-  /* Draw the preview over the whole canvas; whether there was one. */
-  async drawPreview(context) {
-    const blob = await this.preview();
-    if (!blob) return false;
-    const bitmap = await createImageBitmap(blob, { imageOrientation: "none" }).catch(() => createImageBitmap(blob));
-    const { width, height } = context.canvas;
-    context.save();
-    context.imageSmoothingQuality = "high";
-    context.transform(...matrix(this.orientation, width, height));
-    const [wide, high] = this.orientation >= 5 ? [height, width] : [width, height];
-    context.drawImage(bitmap, 0, 0, wide, high);
-    context.restore();
-    bitmap.close();
-    return true;
-  }
+  /* No more bytes are wanted: what is still arriving is stopped. */
+  close() { this.container.source.stop(); }
 
   checkSize(most) {
     const pixels = this.storedWidth * this.storedHeight;
@@ -197,6 +187,18 @@ export class PicoPicture {
       this.orientation);
     return Math.min(1e6, Math.hypot(x - (seen[0] + seen[2]) / 2, y - (seen[1] + seen[3]) / 2));
   }
+}
+
+/* Draw a JPEG over the whole of an upright canvas. Its own Exif, if it has any, is ignored. */
+export async function drawUpright(context, blob, orientation) {
+  const bitmap = await createImageBitmap(blob, { imageOrientation: "none" }).catch(() => createImageBitmap(blob));
+  const { width, height } = context.canvas;
+  context.save();
+  context.imageSmoothingQuality = "high";
+  context.transform(...matrix(orientation, width, height));
+  context.drawImage(bitmap, 0, 0, ...upright(width, height, orientation));
+  context.restore();
+  bitmap.close();
 }
 
 function inUpright(x, y, width, height, orientation) {

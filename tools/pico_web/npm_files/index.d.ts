@@ -17,6 +17,8 @@ export interface PaintOptions {
   /** The part of the upright picture that is seen: left, top, right, bottom. Its tiles go first. */
   visible?: () => [number, number, number, number];
   progress?: (done: number, of: number) => void;
+  /** Called when the preview is drawn, if there is one. */
+  shown?: () => void;
   /** Pictures of a higher number wait. 0 if it is not given. */
   urgency?: number;
   /** A larger picture is drawn at a half, a quarter or an eighth of its size. */
@@ -52,6 +54,8 @@ export interface PicoPicture {
   exif(): Promise<Uint8Array | null>;
   xmp(): Promise<Uint8Array | null>;
   preview(): Promise<Blob | null>;
+  /** No more bytes are wanted: what is still arriving is stopped. */
+  close(): void;
   /** Checks all checksums. */
   verify(): Promise<void>;
   /** The pixels as they are stored, not turned: those of the Python package, bit for bit. */
