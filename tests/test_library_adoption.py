@@ -7,11 +7,12 @@ import hashlib
 import io
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from library_samples import drawing, fingerprint, journal_of, scene
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 
 from pico_codec import origin
 from pico_codec.convert import decode_file
@@ -44,7 +45,15 @@ def save(im: Image.Image, path: Path, seconds: int) -> Path:
 
 
 def retouched(im: Image.Image) -> Image.Image:
-    """The photo with a number plate made unreadable: so much like the one before that its .pico file passes."""
+    """The photo with a face made brighter: so much like the one before that its .pico file passes."""
+    edited = im.copy()
+    box = (90, 60, 114, 84)
+    edited.paste(ImageEnhance.Brightness(im.crop(box)).enhance(1.06), box)
+    return edited
+
+
+def without_the_plate(im: Image.Image) -> Image.Image:
+    """The photo with a number plate made unreadable, which the look notices."""
     edited = im.copy()
     box = (90, 60, 114, 84)
     edited.paste(im.crop(box).filter(ImageFilter.GaussianBlur(3)), box)
@@ -57,16 +66,26 @@ def lose_the_journal(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "reason"), [(1_700_000_000, Reason.CHANGED_SINCE), (1_600_000_000, Reason.NAME_TAKEN)]
+    ("edit", "seconds", "reason"),
+    [
+        (retouched, 1_700_000_000, Reason.CHANGED_SINCE),
+        (retouched, 1_600_000_000, Reason.NAME_TAKEN),
+        (without_the_plate, 1_700_000_000, Reason.NAME_TAKEN),
+    ],
 )
 def test_retouched_photo_stays_though_the_journal_was_lost(
-    library: Path, home: Path, samples: Path, seconds: int, reason: Reason
+    library: Path,
+    home: Path,
+    samples: Path,
+    edit: Callable[[Image.Image], Image.Image],
+    seconds: int,
+    reason: Reason,
 ) -> None:
     """Also if the editor kept its date."""
     photo = save(scene(samples), library / "IMG.jpg", 1_600_000_000)
     assert main(["shrink", str(library)]) == 0
     lose_the_journal(home)
-    save(retouched(scene(samples)), photo, seconds)
+    save(edit(scene(samples)), photo, seconds)
     before = fingerprint(library)
     assert main(["shrink", str(library), "--delete-originals", "--yes"]) == 0
     assert fingerprint(library) == before

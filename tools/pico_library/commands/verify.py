@@ -85,12 +85,12 @@ def _problem(pico: Path, base: Path, against: Path | None, journal: object, veri
             checked = verifier.check_against(pico, original)
         except CheckError:
             checked = verifier.check_against(pico, original, keep_extras=True)
+        if checked.marked_digest not in (None, checked.original_digest):
+            return f"was made from other bytes than {original} holds now; that may have been edited since, so keep both"
         look = checked.look
         if look is not None and not look.accepted(_largest_strength(pico, known)):
             worst = look.places[0]
             return f"does not look like {original}: {difference_in_words(worst.kind, worst.box)}; keep the original"
-        if checked.marked_digest not in (None, checked.original_digest):
-            return f"was made from other bytes than {original} holds now; that may have been edited since, so keep both"
     if known is not None and known.target_digest not in (None, checked.target_digest):
         return "reads and decodes, but is not the file that was written; it may have been replaced"
     return None
