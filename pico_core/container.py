@@ -83,9 +83,10 @@ class Container:
     checksums checked, when asked for. Any method may be called from several threads at once.
 
     With `allow_truncated`, a file whose end is missing opens too; what did not arrive raises TruncatedError
-    when asked for, and `truncated` is True.
+    when asked for, and `truncated` is True. `trailing_bytes` is how many bytes follow the end of the picture, as
+    interrupted copies and some programs leave them: they are not read, and `verify` refuses them.
 
-    Opening raises NotPicoError, UnsupportedVersionError, TruncatedError, TrailingDataError or CorruptError.
+    Opening raises NotPicoError, UnsupportedVersionError, TruncatedError or CorruptError.
     """
 
     def __init__(self, stream: IO[bytes], *, allow_truncated: bool = False) -> None:
@@ -96,8 +97,10 @@ class Container:
         self._media = top[-1]
         self._headers = parse_headers(self._header_bytes, top)
         self.picture: Picture = self._headers.picture
-        self._check_end(allow_truncated=allow_truncated)
+        if not allow_truncated:
+            self._check_present(self._media.end, str(self._media))
         self.truncated: bool = self._size < self._media.end
+        self.trailing_bytes: int = max(0, self._size - self._media.end)
 
     @property
     def tile_count(self) -> int:
@@ -154,13 +157,17 @@ class Container:
         """All metadata at once. Raises CorruptError or TruncatedError if any of it is damaged or missing."""
         return Metadata(self.exif, self.xmp, self.icc, self.extras)
 
-    def verify(self) -> None:
+    def verify(self, *, allow_trailing: bool = False) -> None:
         """Read the whole file and check all checksums, in little memory.
 
-        Raises CorruptError, TruncatedError or TrailingDataError, also if the file changed since opening.
+        Raises CorruptError or TruncatedError, also if the file changed since opening, and TrailingDataError if bytes
+        follow its end, unless `allow_trailing`.
         """
         self._size = self._end()
-        self._check_end(allow_truncated=False)
+        self._check_present(self._media.end, str(self._media))
+        if self._size > self._media.end and not allow_trailing:
+            msg = f"{self._size - self._media.end} bytes follow the end of the picture at byte {self._media.end}"
+            raise TrailingDataError(msg)
         if self._read(Extent(0, len(self._header_bytes)), "headers") != self._header_bytes:
             msg = "headers: they changed while the file was open"
             raise CorruptError(msg)
@@ -227,14 +234,6 @@ class Container:
         if end > self._size:
             msg = f"{what}: needed up to byte {end}, but the file ends at byte {self._size}"
             raise TruncatedError(msg)
-
-    def _check_end(self, *, allow_truncated: bool) -> None:
-        if self._size > self._media.end:
-            extra = self._size - self._media.end
-            msg = f"{extra} bytes follow the end of the picture at byte {self._media.end}"
-            raise TrailingDataError(msg)
-        if not allow_truncated:
-            self._check_present(self._media.end, str(self._media))
 
     # Items
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,7 +238,9 @@ class PicoFile:
     """A .pico file, opened: headers are read at once, metadata and tiles when they are asked for.
 
     `source` is a path, the file's bytes, or a seekable binary stream (which is not closed). With
-    `allow_truncated`, a file that ends early opens all the same and its missing tiles are found on decoding.
+    `allow_truncated`, a file that ends early opens all the same and its missing tiles are found on decoding. Bytes
+    that follow the end of the picture are not read; `trailing_bytes` counts them.
+
     Raises FormatError subclasses for damaged files, OSError from the file system.
     """
 
@@ -315,9 +318,17 @@ class PicoFile:
         """The embedded JPEG preview, if there is one."""
         return self.container.preview
 
-    def verify(self) -> None:
-        """Read the whole file and check every checksum, without decoding. Raises FormatError subclasses."""
-        self.container.verify()
+    @property
+    def trailing_bytes(self) -> int:
+        """How many bytes follow the end of the picture; 0 in a file as it was written."""
+        return self.container.trailing_bytes
+
+    def verify(self, *, allow_trailing: bool = False) -> None:
+        """Read the whole file and check every checksum, without decoding.
+
+        Raises FormatError subclasses: TrailingDataError if bytes follow its end, unless `allow_trailing`.
+        """
+        self.container.verify(allow_trailing=allow_trailing)
 
     def decode(
         self,
@@ -400,8 +411,13 @@ class PicoFile:
 def decode(
     source: Source, *, max_pixels: int | None = MAX_PIXELS, engine: str | None = None
 ) -> NDArray[np.uint8]:
-    """The pixels (height, width, channels) of a .pico file; see `PicoFile` for arguments and errors."""
+    """The pixels (height, width, channels) of a .pico file; see `PicoFile` for arguments and errors.
+
+    Warns (UserWarning) if bytes follow the end of the picture.
+    """
     with PicoFile(source, max_pixels=max_pixels) as file:
+        if file.trailing_bytes:
+            warnings.warn(f"{file.trailing_bytes} bytes follow the end of the picture", stacklevel=2)
         return file.decode(engine=engine)
 
 

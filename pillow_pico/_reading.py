@@ -52,6 +52,12 @@ class PicoImageFile(ImageFile.ImageFile):
             # number says that the file is ours, so the error that Pillow would end with is raised here.
             msg = f"cannot identify image file {self.filename or self.fp!r}: {error}"
             raise UnidentifiedImageError(msg) from error
+        if container.trailing_bytes:
+            warnings.warn(
+                f"{self.filename or self.fp!r}: {container.trailing_bytes} bytes follow the end of the picture "
+                "and are not read",
+                stacklevel=2,
+            )
         picture = container.picture
         self._container = container
         self._size = picture.width, picture.height

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pico_codec.cli import main
 from pico_codec.files import partial_file, remove_leftovers
+from pico_core import decode
 
 
 def pico_codec(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -310,3 +311,23 @@ def test_picture_from_a_pipe_is_not_compared_with_its_size(tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (0, "")
     assert "bits a pixel" in done.stdout
     assert "source" not in done.stdout
+
+
+def test_bytes_behind_a_picture_are_told_of_and_refused_by_verify(
+    small_pico: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = tmp_path.joinpath("longer.pico")
+    longer.write_bytes(small_pico.read_bytes() + b"tail")
+    out = tmp_path.joinpath("longer.png")
+    assert main(["decode", str(longer), str(out)]) == 0
+    note = f"{longer}: note: 4 bytes follow the end of the picture; not read"
+    assert note in capsys.readouterr().err
+    assert np.array_equal(np.asarray(Image.open(out)), decode(small_pico.read_bytes())[..., 0])
+    assert main(["info", "--json", str(longer)]) == 0
+    told = capsys.readouterr()
+    assert note in told.err
+    assert json.loads(told.out)[0]["trailing_bytes"] == 4
+    assert main(["verify", str(longer)]) == 1
+    assert "4 bytes follow the end of the picture" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="4 bytes follow"):
+        assert np.array_equal(decode(longer.read_bytes()), decode(small_pico.read_bytes()))

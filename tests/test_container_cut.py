@@ -69,8 +69,16 @@ def test_headers_must_be_whole_even_when_truncation_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("rest", [b"\0", b"x" * 5000, boxes.box(b"free", b"a whole box"), PLAIN])
-def test_bytes_after_the_end_are_refused(rest: bytes) -> None:
-    refuses(TrailingDataError, f"{len(rest)} bytes follow", FULL + rest)
+def test_bytes_after_the_end_are_not_read_and_are_refused_when_verified(rest: bytes) -> None:
+    whole, longer = open_file(FULL), open_file(FULL + rest)
+    assert (whole.trailing_bytes, longer.trailing_bytes) == (0, len(rest))
+    assert longer.metadata == whole.metadata
+    assert [longer.read_tile(i) for i in range(longer.tile_count)] == [
+        whole.read_tile(i) for i in range(whole.tile_count)
+    ]
+    longer.verify(allow_trailing=True)
+    with pytest.raises(TrailingDataError, match=f"{len(rest)} bytes follow"):
+        longer.verify()
 
 
 def test_a_file_that_changes_while_it_is_open_is_noticed() -> None:

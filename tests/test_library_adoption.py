@@ -133,7 +133,7 @@ def test_mark_stays_inside_the_pico_file(library: Path, tmp_path: Path, samples:
                 region=None,
                 engine=None,
                 overwrite=False,
-            )
+            ).lost
             == []
         )
         assert read_source(restored.target.read_bytes()).metadata.extras == ()

@@ -422,3 +422,24 @@ def test_many_names_that_are_taken_are_counted(tmp_path: Path, capsys: pytest.Ca
     assert len(lines) == 9
     assert lines[0].endswith("00.png exists already; move it away, or choose another folder with --output")
     assert lines[-1] == "pico-library: 12 more: exist already; choose another folder with --output"
+
+
+def test_pico_file_with_bytes_behind_it_is_restored_and_verify_complains(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["shrink", str(library)]) == 0
+    longer = library / "0.png.pico"
+    with longer.open("ab") as stream:
+        stream.write(b"tail")
+    capsys.readouterr()
+    out = tmp_path / "out"
+    note = f"{longer}: note: 4 bytes follow the end of the picture; not read"
+    assert main(["restore", str(library), "--output", str(out)]) == 0
+    assert note in capsys.readouterr().err
+    assert np.array_equal(np.asarray(Image.open(out / "0.png")), np.asarray(Image.open(library / "0.png")))
+    assert main(["export", str(longer), "--output", str(tmp_path / "shared")]) == 0
+    assert note in capsys.readouterr().err
+    assert main(["verify", str(library)]) == 1
+    told = capsys.readouterr()
+    assert f"{longer}: 4 bytes follow the end of the picture" in told.err
+    assert "1 .pico file fine. 1 NOT" in told.out

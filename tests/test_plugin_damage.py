@@ -138,3 +138,17 @@ def test_damaged_tile_is_an_error_and_not_noise(tiled: tuple[Image.Image, bytes]
     data[-50] ^= 1
     with pytest.raises(OSError, match="cannot decode"):
         Image.open(io.BytesIO(data)).load()
+
+
+def test_bytes_behind_a_picture_bring_a_warning_and_only_verify_refuses_them() -> None:
+    with Image.open(io.BytesIO(small_file())) as whole:
+        pixels = whole.tobytes()
+    longer = small_file() + b"tail"
+    with pytest.warns(UserWarning, match="4 bytes follow the end of the picture"):
+        im = Image.open(io.BytesIO(longer))
+    assert im.tobytes() == pixels
+    assert im.info["xmp"] == b"<x/>"
+    with pytest.warns(UserWarning, match="4 bytes follow"):
+        im = Image.open(io.BytesIO(longer))
+    with pytest.raises(OSError, match="4 bytes follow"):
+        im.verify()

@@ -16,7 +16,7 @@ from pico_codec.files import OutputError
 from pico_codec.program import FAILED, FINE, USAGE, Program
 from pico_codec.source import FILE_ERRORS
 from pico_core import PicoFile
-from pico_core.errors import NotPicoError, OptionError, TruncatedError, UnknownModelError
+from pico_core.errors import NotPicoError, OptionError, TrailingDataError, TruncatedError, UnknownModelError
 
 _EXIT_CODES = """exit codes:
   0    every file is fine
@@ -31,6 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on sloppy EXIF are no help here
         return _program().main(argv)
+
+
+def trailing_note(count: int) -> str:
+    """What to say of bytes that follow the end of a picture that was read."""
+    return (
+        f"note: {count:,} {'byte follows' if count == 1 else 'bytes follow'} the end of the picture; not read"
+    )
 
 
 def explain(error: BaseException) -> str:
@@ -49,6 +56,7 @@ def explain(error: BaseException) -> str:
     hints: dict[type[BaseException], str] = {
         NotPicoError: "only .pico files can be read here",
         TruncatedError: "fetch the file again from where it came",
+        TrailingDataError: "the picture can be read; to be rid of them, fetch the file again from where it came",
         UnknownModelError: "install the version of pillow-pico that wrote it",
         OptionError: "choose another value",
     }
@@ -170,7 +178,7 @@ def _encode(arguments: argparse.Namespace) -> int:
 
 def _decode(arguments: argparse.Namespace) -> int:
     try:
-        lost = decode_file(
+        decoded = decode_file(
             arguments.input,
             arguments.output,
             region=arguments.region,
@@ -179,8 +187,10 @@ def _decode(arguments: argparse.Namespace) -> int:
         )
     except FILE_ERRORS as error:
         return _report(arguments, error)
-    if lost:
-        _complain(arguments.output, f"note: this format cannot carry {', '.join(lost)}")
+    if decoded.trailing:
+        _complain(arguments.input, trailing_note(decoded.trailing))
+    if decoded.lost:
+        _complain(arguments.output, f"note: this format cannot carry {', '.join(decoded.lost)}")
     return FINE
 
 
@@ -189,6 +199,8 @@ def _info(arguments: argparse.Namespace) -> int:
     for path in arguments.files:
         try:
             found.append(describe(path))
+            if trailing := found[-1]["trailing_bytes"]:
+                _complain(path, trailing_note(trailing))
         except FILE_ERRORS as error:
             _complain(path, explain(error))
     if arguments.json:

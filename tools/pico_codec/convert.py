@@ -62,6 +62,17 @@ def encode_file(source: Path, target: Path, options: Mapping[str, Any], *, overw
     return Encoded(source.stat().st_size, len(data), width * height, picture.left_behind)
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What became of a .pico file: names of what it carries and the target's format cannot.
+
+    `trailing` is how many bytes follow the end of its picture; they are not read.
+    """
+
+    lost: list[str]
+    trailing: int
+
+
 def decode_file(
     source: Path,
     target: Path,
@@ -69,20 +80,20 @@ def decode_file(
     region: tuple[int, int, int, int] | None,
     engine: str | None,
     overwrite: bool,
-) -> list[str]:
+) -> Decoded:
     """Decode a .pico file, or the region (left, top, right, bottom) of it, in the format that `target` names.
 
-    Returns names of what the .pico file carries and the target's format cannot. Raises as `encode_file` does.
+    Raises as `encode_file` does.
     """
     kind = _format_of(target)
     real = check_output(target, overwrite=overwrite)
     _check_distinct(source, real)
     with PicoFile(source) as file:
         pixels = file.decode(engine=engine) if region is None else file.decode_region(region, engine=engine)
-        metadata = file.metadata
+        metadata, trailing = file.metadata, file.trailing_bytes
     data, extras, lost = picture_bytes(pixels, metadata, kind)
     write_whole(real, data, overwrite=overwrite)
-    return [*lost, *(extra.name for extra in extras)]
+    return Decoded([*lost, *(extra.name for extra in extras)], trailing)
 
 
 def picture_bytes(

@@ -20,6 +20,7 @@ def describe(path: Path) -> dict[str, Any]:
         return {
             "file": str(path),
             "bytes": path.stat().st_size,
+            "trailing_bytes": file.trailing_bytes,
             "width": file.width,
             "height": file.height,
             "channels": file.channels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pico_codec.cli import explain
+from pico_codec.cli import explain, trailing_note
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of, plain_path
 from pico_library.commands.options import folder_of, quality, side
@@ -59,7 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     with Walk(arguments.paths) as walk:
         for pico, base in walk:
             try:
-                export(pico, output / pico.parent.relative_to(base) / shared_name(pico, sharing), sharing)
+                target = output / pico.parent.relative_to(base) / shared_name(pico, sharing)
+                if trailing := export(pico, target, sharing):
+                    complain(pico, trailing_note(trailing))
                 done += 1
             except TakenError as error:
                 walk.is_taken(pico, str(error))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pico_codec.cli import explain
+from pico_codec.cli import explain, trailing_note
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of, plain_path
 from pico_library.commands.options import folder_of, quality, side
@@ -85,6 +85,8 @@ def _is_restored(pico: Path, folder: Path, extension: str | None, how: How) -> b
     except FILE_ERRORS as error:
         complain(pico, explain(error))
         return False
+    if restored.trailing:
+        complain(pico, trailing_note(restored.trailing))
     if restored.lost:
         hint = "; choose --format png or webp to keep XMP" if "XMP" in restored.lost else ""
         complain(

@@ -45,13 +45,17 @@ def shared_name(pico: Path, sharing: Sharing) -> str:
     return name_of(pico, sharing.extension)
 
 
-def export(pico: Path, target: Path, sharing: Sharing) -> None:
-    """Write the picture of a .pico file, upright. An existing target is an OutputError. Raises FILE_ERRORS."""
+def export(pico: Path, target: Path, sharing: Sharing) -> int:
+    """Write the picture of a .pico file, upright; return how many bytes follow its end there, which are not read.
+
+    An existing target is an OutputError. Raises FILE_ERRORS.
+    """
     if not is_named_pico(pico) or os.path.lexists(target):
         raise TakenError(target)
     status = pico.stat()
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
-        file.verify()
+        file.verify(allow_trailing=True)
+        trailing = file.trailing_bytes
         metadata = origin.parted(file.metadata)[0]
         im = upright(within(file.decode(), sharing.max_side), orientation_of(metadata.exif))
     data = _written(im, metadata, sharing)
@@ -67,6 +71,7 @@ def export(pico: Path, target: Path, sharing: Sharing) -> None:
     except OSError as error:
         msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
         raise OutputError(msg) from error
+    return trailing
 
 
 def _written(im: Image.Image, metadata: Metadata, sharing: Sharing) -> bytes:

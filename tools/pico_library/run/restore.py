@@ -46,10 +46,14 @@ class How:
 
 @dataclass(frozen=True)
 class Restored:
-    """A file that was written; `lost` names what its format could not take."""
+    """A file that was written; `lost` names what its format could not take.
+
+    `trailing` is how many bytes follow the end of the picture in the .pico file.
+    """
 
     target: Path
     lost: Sequence[str]
+    trailing: int = 0
 
 
 def find(
@@ -148,7 +152,8 @@ def restore(pico: Path, target: Path, kind: str | None = None, how: How | None =
     kind, how = kind or NAMED[target.suffix.lower()], how or How()
     status = pico.stat()
     with PicoFile(read_from_disk(pico), max_pixels=None) as file:
-        file.verify()
+        file.verify(allow_trailing=True)
+        trailing = file.trailing_bytes
         metadata, _ = origin.parted(file.metadata)
         pixels = file.width * file.height
         decoded = scaled(file.decode(), how.max_side)
@@ -172,7 +177,7 @@ def restore(pico: Path, target: Path, kind: str | None = None, how: How | None =
             raise TakenError(target) from error
         msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
         raise OutputError(msg) from error
-    return Restored(target, (*lost, *(extra.name for extra in left)))
+    return Restored(target, (*lost, *(extra.name for extra in left)), trailing)
 
 
 def _check(found: Metadata, metadata: Metadata, left: Sequence[Extra], lost: Sequence[str]) -> None:
