@@ -7,8 +7,10 @@ import struct
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.ExifTags import IFD
+
+from pillow_pico._thumbnails import without_stale_thumbnail
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,6 +168,14 @@ def _icc_profile(im: Image.Image, options: dict[str, Any]) -> bytes | None:
 
 
 def _exif(im: Image.Image, options: dict[str, Any]) -> bytes | None:
+    block = _chosen_exif(im, options)
+    if block is None or isinstance(im, ImageFile.ImageFile) or block != im.info.get("exif"):
+        return block  # nothing was edited, or the caller says what it is to be
+    # The picture was made of another one, whose block it has: a crop, for instance.
+    return without_stale_thumbnail(block, im)
+
+
+def _chosen_exif(im: Image.Image, options: dict[str, Any]) -> bytes | None:
     exif = options.get("exif")
     if not isinstance(exif, Image.Exif):
         return _item(im, options, "exif")

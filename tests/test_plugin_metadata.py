@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import piexif
 import pytest
 from PIL import Image, ImageOps
 from PIL.ExifTags import IFD
@@ -42,10 +43,19 @@ def test_metadata_of_real_photos_is_not_touched(samples: Path) -> None:
     for path in photos:
         with Image.open(path) as photo:
             part = photo.crop((0, 0, 32, 32))
+            whole = reopened(photo, lossless=None, quality=0, effort=0)
+        for key in ("exif", "xmp", "icc_profile"):
+            assert whole.info.get(key) == part.info.get(key), f"{key} of {path.name} changed"
         for options in ({}, {"exif": part.getexif()}):
             again = reopened(part, **options)
-            for key in ("exif", "xmp", "icc_profile"):
+            for key in ("xmp", "icc_profile"):
                 assert again.info.get(key) == part.info.get(key), f"{key} of {path.name} changed"
+            before, after = (
+                piexif.load(im.info["exif"]) if "exif" in im.info else {} for im in (part, again)
+            )
+            assert after.pop("thumbnail", None) is None, "that of the whole photo does not show the part"
+            assert after.pop("1st", {}) == {}
+            assert after == {name: before[name] for name in after}
 
 
 @pytest.mark.parametrize("prefix", [b"Exif\0\0", b""])
