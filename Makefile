@@ -55,7 +55,7 @@ demo: native
 	@echo "  decoded:            $(DEMO)/$(PHOTO)-from-pico.png"
 	@echo "  the original:       $(DEMO)/$(PHOTO).jpg"
 	@echo "  what a file holds:  $(BIN)/pico-codec info $(DEMO)/$(PHOTO).jpg.pico"
-	@echo "  your own photos:    $(BIN)/pico-library shrink --dry-run FOLDER"
+	@echo "  your own photos:    $(BIN)/pico-library shrink --estimate FOLDER"
 
 test: lint native
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
