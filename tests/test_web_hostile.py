@@ -166,6 +166,28 @@ def test_tiles_for_the_browsers_decoders_end_in_pixels_or_an_error(
     assert "CorruptError" in kinds
 
 
+def test_a_picture_of_too_many_pixels_is_refused_before_memory_is_taken(tab: Any) -> None:
+    data = container_samples.file_of(container_samples.picture(65_535, 5_000))
+    assert web_pages.errors_of(tab, [(data, False)], decode=True) == ["ImageTooLargeError"]
+
+
+def test_a_worker_that_dies_is_replaced(tab: Any, samples: Path) -> None:
+    data = web_pages.picture_files(samples)["grey"]
+    before = web_pages.decoded(tab, data)
+    tab.evaluate("for (const one of [...pico.pool.workers]) one.port.dispatchEvent(new ErrorEvent('error'))")
+    assert tab.evaluate("pico.pool.workers.length") == 0
+    assert np.array_equal(web_pages.decoded(tab, data), before)
+
+
+def test_a_browser_that_starts_no_workers_decodes_in_the_page(tab: Any, samples: Path) -> None:
+    data = web_pages.picture_files(samples)["alpha"]
+    without = tab.context.browser.new_context().new_page()
+    without.add_init_script("window.Worker = class { constructor() { throw new Error('none here'); } };")
+    without.goto(tab.url)
+    assert np.array_equal(web_pages.decoded(without, data), web_pages.decoded(tab, data))
+    without.context.close()
+
+
 def test_unknown_weights_leave_the_preview_and_a_message(tab: Any, tmp_path: Path) -> None:
     pixels = np.full((1100, 1000, 3), 90, np.uint8) + np.arange(1000, dtype=np.uint8)[None, :, None] % 50
     data = encode(pixels, effort=0)

@@ -75,6 +75,7 @@ def _program() -> Program:
     program.command("speed", "measure time and memory on one large picture", lambda _: FINE)
     _add_report(program)
     _add_text_pages(program)
+    _add_web(program)
     return program
 
 
@@ -161,6 +162,28 @@ def _add_text_pages(program: Program) -> None:
         metavar="N",
         help="another seed gives other words (default 0)",
     )
+
+
+def _add_web(program: Program) -> None:
+    command = program.command("web", "time and memory in a web browser, beside AVIF and JPEG", _web)
+    command.add_argument(
+        "--megapixels",
+        type=float,
+        nargs="+",
+        default=[2.0, 12.0],
+        metavar="M",
+        help="sizes of the picture (2 12)",
+    )
+    command.add_argument("--repeats", type=kinds.whole(1), default=3, metavar="N", help="pages for each (3)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _web(arguments: argparse.Namespace) -> int:
+    from pico_bench import web
+
+    rows = web.measure(arguments.megapixels, arguments.repeats)
+    print(json.dumps(rows, indent=2) if arguments.json else web.as_text(rows))
+    return FINE
 
 
 def _add_pictures_and_codecs(command: argparse.ArgumentParser) -> None:

@@ -27,10 +27,13 @@ async function unpacked(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/* The bytes of an asset inside the page; null if it is not there. */
+/* The bytes of an asset inside the page, once: its text takes much memory, and goes. null if it is not there. */
 export async function inside(id) {
   const element = document.getElementById(id);
-  return element ? unpacked(element.textContent.trim()) : null;
+  if (!element) return null;
+  const bytes = await unpacked(element.textContent.trim());
+  element.remove();
+  return bytes;
 }
 
 /* The text that a script beside the page brings. Over the network it is fetched, since that tells what went wrong. */

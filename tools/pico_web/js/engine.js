@@ -109,8 +109,16 @@ export class Engine {
   }
 }
 
+const spare = []; // memory for the pixels of whole tiles
+
+/* Take back memory that was given out as pixels. */
+export function recycle(buffer) {
+  if (buffer.byteLength === 4 * WINDOW * WINDOW && spare.length < 2) spare.push(buffer);
+}
+
 function opaque(source, count, channels) {
-  const words = new Uint32Array(count); // little-endian, as every browser's machine is: R, G, B, A in memory
+  // Little-endian, as every browser's machine is: R, G, B, A in memory.
+  const words = count === WINDOW * WINDOW && spare.length ? new Uint32Array(spare.pop()) : new Uint32Array(count);
   if (channels === 1) {
     for (let i = 0; i < count; i += 1) words[i] = 0xff000000 | (source[i] * 0x10101);
   } else {

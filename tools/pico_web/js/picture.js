@@ -81,10 +81,16 @@ export class PicoPicture {
     const [width, height] = [this.storedWidth, this.storedHeight];
     this.checkSize(MOST_PIXELS);
     const data = new Uint8ClampedArray(4 * width * height);
-    const failed = await this.eachRectangle(({ box: [left, top, right, bottom], pixels }) => {
-      const row = 4 * (right - left);
-      for (let y = top; y < bottom; y += 1) data.set(pixels.subarray((y - top) * row, (y - top + 1) * row), 4 * (y * width + left));
-    }, { signal, scale: 1, orientation: 1, strict: true });
+    const copy = ({ box: [left, top, right, bottom], pixels, row, x, y }) => {
+      for (let i = 0; i < bottom - top; i += 1) {
+        const start = 4 * ((y + i) * row + x);
+        data.set(pixels.subarray(start, start + 4 * (right - left)), 4 * ((top + i) * width + left));
+      }
+    };
+    const failed = await this.eachTile((parts, pixels) => {
+      parts.forEach(copy);
+      this.pool.recycle(pixels);
+    }, { signal, strict: true });
     if (failed.length) throw failed[0];
     await this.complete();
     return { width, height, data };
@@ -105,10 +111,16 @@ export class PicoPicture {
     const preview = this.hasAlpha ? null : await this.preview().catch(() => null);
     if (preview) await drawUpright(context, preview, this.orientation).catch(() => {});
     if (preview) shown?.();
-    const draw = ({ box: [left, top, right, bottom], pixels }) => {
-      context.putImageData(new ImageData(pixels, right - left, bottom - top, { colorSpace: space }), left, top);
-    };
-    const failed = await this.eachRectangle(draw, { signal, visible, progress, urgency, scale, orientation: this.orientation });
+    const [wide, high] = [this.storedWidth, this.storedHeight].map(side => Math.ceil(side / scale));
+    const painter = new Painter(canvas.width * canvas.height, part => {
+      const { box: [left, top, right, bottom], pixels, row, x, y } = turned(part, wide, high, this.orientation);
+      const image = new ImageData(pixels, row, pixels.length / 4 / row, { colorSpace: space });
+      context.putImageData(image, left - x, top - y, x, y, right - left, bottom - top);
+    }, pixels => this.pool.recycle(pixels));
+    signal?.addEventListener("abort", () => painter.stop(), { once: true });
+    const failed = await this.eachTile((parts, pixels) => painter.add(parts, pixels),
+      { signal, visible, progress, urgency, scale });
+    painter.flush();
     await this.complete().catch(error => failed.push(error));
     return { failed, scale };
   }
@@ -130,8 +142,9 @@ export class PicoPicture {
     this.container.checkEnd(this.allowTruncated);
   }
 
-  /* Decode all tiles; errors of tiles are returned, in place of their pixels, or all is stopped at the first. */
-  async eachRectangle(take, { signal, visible, progress, urgency = 0, scale, orientation, strict = false }) {
+  /* Decode all tiles; take(parts, pixels) gets the parts of the picture that a tile completes, and its pixels. Errors of tiles
+     are returned, or all is stopped at the first. */
+  async eachTile(take, { signal, visible, progress, urgency = 0, scale = 1, strict = false }) {
     const mosaic = new Mosaic(this.storedWidth, this.storedHeight, scale);
     const { tiles } = this.container;
     const stop = new AbortController();
@@ -154,8 +167,7 @@ export class PicoPicture {
         if (!strict) pixels = null;
       }
       if (pixels) {
-        const smaller = shrunk(pixels, right - left, bottom - top, scale);
-        for (const part of mosaic.add(index, smaller)) take(turned(part, mosaic.width, mosaic.height, orientation));
+        take(mosaic.add(index, shrunk(pixels, right - left, bottom - top, scale)), pixels);
       }
       progress?.(done += 1, tiles.length);
     }));
@@ -186,6 +198,39 @@ export class PicoPicture {
     const [x, y] = inUpright((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, this.storedWidth, this.storedHeight,
       this.orientation);
     return Math.min(1e6, Math.hypot(x - (seen[0] + seen[2]) / 2, y - (seen[1] + seen[3]) / 2));
+  }
+}
+
+const PER_MEGAPIXEL_MS = 20;
+
+/* Draws parts of a picture, several at once: browsers copy all of a canvas for every frame in which it changes. */
+class Painter {
+  constructor(pixels, draw, done) {
+    Object.assign(this, { every: (PER_MEGAPIXEL_MS * pixels) / 1e6, draw, done, waiting: [], last: 0, timer: null });
+  }
+
+  add(parts, pixels) {
+    this.waiting.push({ parts, pixels });
+    const left = this.every - (performance.now() - this.last);
+    if (left <= 0) this.flush();
+    else this.timer ??= setTimeout(() => this.flush(), left);
+  }
+
+  /* Nothing more is to be drawn: the canvas may show another picture by now. */
+  stop() {
+    clearTimeout(this.timer);
+    this.waiting = [];
+  }
+
+  flush() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    for (const { parts, pixels } of this.waiting) {
+      parts.forEach(this.draw);
+      this.done(pixels);
+    }
+    this.waiting = [];
+    this.last = performance.now();
   }
 }
 

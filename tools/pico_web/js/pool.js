@@ -137,6 +137,12 @@ export class Pool {
     else job.resolve(pixels);
   }
 
+  /* Let a worker use the memory of pixels again. A garbage collector would let a hundred megabytes gather first. */
+  recycle(pixels) {
+    const free = this.workers.find(one => !one.job) ?? this.workers[this.recycled = ((this.recycled ?? 0) + 1) % this.workers.length];
+    free?.port.postMessage({ recycled: pixels.buffer }, [pixels.buffer]);
+  }
+
   release(worker) {
     clearTimeout(worker.timer);
     worker.job = null;

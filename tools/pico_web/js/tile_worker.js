@@ -1,12 +1,13 @@
 /* Decodes tiles inside a worker: learned ones with the engine, the others with what the browser has.
 
-   Messages to the worker: { module, weights } once for each set of weights, then { job, tile }. Answers: { job, pixels }
+   Messages to the worker: { module, weights } once for each set of weights, then { job, tile }; and { recycled }, memory that it
+   may use again. Answers: { job, pixels }
    or { job, error: { kind, message } }. */
 
 import { Cursor, children, only } from "./boxes.js";
 import { AVIF, LEARNED, WEBP_LOSSLESS, mismatch } from "./container.js";
 import { matches } from "./checksum.js";
-import { Engine } from "./engine.js";
+import { Engine, recycle } from "./engine.js";
 import { PicoError, corrupt, unsupported } from "./errors.js";
 
 /* A tile: { width, height, channels, level, modelId, colour, alpha }, the last two { coder, rise, checksum, payload,
@@ -159,6 +160,10 @@ export function work(scope) {
   scope.onmessage = async ({ data }) => {
     if (data.weights) {
       decoder.addWeights(data);
+      return;
+    }
+    if (data.recycled) {
+      recycle(data.recycled);
       return;
     }
     try {

@@ -1,6 +1,8 @@
 /* Where the tiles of a picture lie, and putting them together, cross-faded where their windows overlap.
 
-   A rectangle is [left, top, right, bottom]; pixels are RGBA, four bytes each, row by row. */
+   A rectangle is [left, top, right, bottom]. Pixels are RGBA, four bytes each, row by row. A part of a picture is
+   { box, pixels, row, x, y }: its rectangle, and its pixels, which begin at column x and line y of an array with rows of `row`
+   pixels. So nothing need be copied. */
 
 export const WINDOW = 512;
 export const OVERLAP = 8;
@@ -42,7 +44,7 @@ export class Mosaic {
     [this.width, this.height] = this.full.map(side => Math.ceil(side / scale));
   }
 
-  /* The rectangles that tile `index` completes: [{ box, pixels }]. `pixels` are those of its whole window. */
+  /* The parts of the picture that tile `index` completes. `pixels` are those of its whole window. */
   add(index, pixels) {
     const [left, top, right, bottom] = windowOf(index, ...this.full).map(place => Math.ceil(place / this.scale));
     const { width, height, shared } = this;
@@ -50,11 +52,16 @@ export class Mosaic {
     const done = [];
     for (const [y, low, tilesDown] of parts(top, bottom, height, shared)) {
       for (const [x, far, tilesAcross] of parts(left, right, width, shared)) {
-        const part = { x: x - left, y: y - top, width: far - x, height: low - y, row: right - left };
+        const inside = { x: x - left, y: y - top, row: right - left };
+        const box = [x, y, far, low];
         const tiles = tilesDown * tilesAcross;
-        const shown = tiles === 1 ? cut(pixels, part)
-          : this.blend(`${x},${y}`, tiles, weighted(pixels, part, across, down));
-        if (shown) done.push({ box: [x, y, far, low], pixels: shown });
+        if (tiles === 1) {
+          done.push({ box, pixels, ...inside });
+          continue;
+        }
+        const sums = weighted(pixels, { ...inside, width: far - x, height: low - y }, across, down);
+        const faded = this.blend(`${x},${y}`, tiles, sums);
+        if (faded) done.push({ box, pixels: faded, row: far - x, x: 0, y: 0 });
       }
     }
     return done;
@@ -74,16 +81,6 @@ export class Mosaic {
     for (let i = 0; i < sums.length; i += 1) pixels[i] = (sums[i] + 128) >> 8;
     return pixels;
   }
-}
-
-function cut(pixels, { x, y, width, height, row }) {
-  if (width === row) return pixels.subarray(4 * y * row, 4 * (y + height) * row);
-  const part = new Uint8ClampedArray(4 * width * height);
-  for (let i = 0; i < height; i += 1) {
-    const start = 4 * ((y + i) * row + x);
-    part.set(pixels.subarray(start, start + 4 * width), 4 * i * width);
-  }
-  return part;
 }
 
 function weighted(pixels, { x, y, width, height, row }, across, down) {
@@ -123,9 +120,10 @@ export function shrunk(pixels, width, height, scale) {
 /* Width and height of a picture once it is turned upright. */
 export const upright = (width, height, orientation) => (orientation >= 5 ? [height, width] : [width, height]);
 
-/* A rectangle of a picture of width x height pixels, turned upright as EXIF's orientation 1 to 8 says. */
-export function turned({ box, pixels }, width, height, orientation) {
-  if (orientation === 1) return { box, pixels };
+/* A part of a picture of width x height pixels, turned upright as EXIF's orientation 1 to 8 says. Its pixels are good until
+   the next call, which uses their memory again. */
+export function turned({ box, pixels, row, x: fromX, y: fromY }, width, height, orientation) {
+  if (orientation === 1) return { box, pixels, row, x: fromX, y: fromY };
   const [left, top, right, bottom] = box;
   const [wide, high] = [right - left, bottom - top];
   const swapped = orientation >= 5;
@@ -133,14 +131,17 @@ export function turned({ box, pixels }, width, height, orientation) {
   const flipY = [3, 4, 6, 7].includes(orientation); // of the stored rows
   const [x0, x1] = flipX ? [width - right, width - left] : [left, right];
   const [y0, y1] = flipY ? [height - bottom, height - top] : [top, bottom];
-  const source = new Uint32Array(pixels.buffer, pixels.byteOffset, wide * high);
-  const target = new Uint32Array(wide * high);
+  const source = new Uint32Array(pixels.buffer, pixels.byteOffset, pixels.length / 4);
+  const target = scratch.subarray(0, wide * high);
   for (let y = 0; y < high; y += 1) {
-    const row = (flipY ? high - 1 - y : y) * wide;
+    const start = (fromY + (flipY ? high - 1 - y : y)) * row + fromX;
     for (let x = 0; x < wide; x += 1) {
-      const value = source[row + (flipX ? wide - 1 - x : x)];
+      const value = source[start + (flipX ? wide - 1 - x : x)];
       target[swapped ? x * high + y : y * wide + x] = value;
     }
   }
-  return { box: swapped ? [y0, x0, y1, x1] : [x0, y0, x1, y1], pixels: new Uint8ClampedArray(target.buffer) };
+  return { box: swapped ? [y0, x0, y1, x1] : [x0, y0, x1, y1], row: swapped ? high : wide, x: 0, y: 0,
+    pixels: new Uint8ClampedArray(scratch.buffer, 0, 4 * wide * high) };
 }
+
+const scratch = new Uint32Array(WINDOW * WINDOW);
