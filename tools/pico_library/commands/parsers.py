@@ -26,6 +26,7 @@ _COMMANDS = {
     "watch": _Command("shrink photos as they appear in folders"),
     "restore": _Command("make JPEG, PNG or WebP pictures from .pico files again"),
     "export": _Command("make JPEG or AVIF pictures to share"),
+    "share": _Command("write an album that opens in any browser"),
     "undo": _Command("take a run back: bring originals back, remove its .pico files"),
     "verify": _Command("check .pico files, with or without their originals"),
     "report": _Command("show what was saved: as a table, JSON, CSV or a web page"),
