@@ -35,6 +35,7 @@ from pico_library.commands import shrink
 from pico_library.model.reasons import Reason
 from pico_library.model.records import Identity, Original, Outcome, Record
 from pico_library.report.table import MOST_ROWS, savings_table, size
+from pico_library.store.memory import BASE_BYTES
 from pico_library.store.scan import scan
 
 
@@ -222,7 +223,7 @@ def test_passing_trouble_makes_no_photo_changed_since(
             patch.setattr(os, "open", refuse)
             assert main(archive) == 1
         else:
-            assert main([*archive, "--max-memory", "800000001"]) == 0
+            assert main([*archive, "--max-memory", str(BASE_BYTES + 1)]) == 0
     assert journal_of(photo).outcome is not Outcome.SAVED
     assert photo.exists()
     assert main(["undo", "2"]) == 3, "that run did nothing with it"

@@ -55,7 +55,8 @@ def test_real_photo_comes_back_alike_and_smaller(samples: Path, tmp_path: Path) 
         with Image.open(path) as again:
             assert again.size == (320, 240)
             assert mean_error(again, photo.crop((100, 60, 420, 300))) < 12
-            assert again.info["exif"] == photo.info["exif"]
+            assert len(again.info["exif"]) < len(photo.info["exif"]), "less the thumbnail of the whole photo"
+            assert dict(again.getexif()) == dict(photo.getexif())
     photo_bytes = path.stat().st_size - len(again.info["exif"])
     assert photo_bytes < 320 * 240 * 2 / 8
 
