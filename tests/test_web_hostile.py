@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from test_fuzz import _mutate
 
 from pico_core import Metadata, PicoError, PicoFile, encode
 from pico_core.container import Container
+from pico_core.errors import FormatError
 
 MODULES = (
     test_container,
@@ -33,6 +35,7 @@ MODULES = (
 )
 LONGEST = 1 << 20  # of the files that are handed to the page here
 Given = tuple[bytes, bool]
+KINDS = {kind.__name__ for kind in FormatError.__subclasses__()}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,16 @@ def in_python(data: bytes, *, allow_truncated: bool) -> str | None:
     except PicoError as error:
         return type(error).__name__
     return None
+
+
+def fails_to_decode(data: bytes, *, allow_truncated: bool) -> bool:
+    """Whether Python refuses to decode it."""
+    try:
+        with PicoFile(data, allow_truncated=allow_truncated) as file:
+            file.decode()
+    except PicoError:
+        return True
+    return False
 
 
 def test_the_corpus_of_the_python_reader_is_refused_for_the_same_reasons(
@@ -223,6 +236,11 @@ def test_a_damaged_file_beside_others_is_shown_as_far_as_it_goes(
     cut.click()
     web_pages.until(tab, "document.querySelector('#message').innerText.includes('parts are missing')")
     assert "the file ends" in tab.inner_text("#message")
+    corner = """(() => {
+      const canvas = document.querySelector("#after canvas");
+      return [...canvas.getContext("2d").getImageData(canvas.width - 9, canvas.height - 9, 1, 1).data];
+    })()"""
+    assert tab.evaluate(corner) != [0, 0, 0, 255]
     tab.click("#close")
     labels = tab.locator("button.tile").evaluate_all("tiles => tiles.map(tile => tile.innerText)")
     assert any("too few for any .pico file" in label for label in labels)
@@ -261,3 +279,23 @@ def test_the_policy_stops_scripts_and_connections(tab: Any) -> None:
       return [window.harmed ?? null, fetched];
     }"""
     assert tab.evaluate(tried) == [None, False]
+
+
+@pytest.mark.fuzz
+def test_mutated_files_end_in_pixels_or_the_error_of_python(
+    tab: Any, samples: Path, pytestconfig: pytest.Config
+) -> None:
+    end = time.monotonic() + float(pytestconfig.getoption("--fuzz-seconds"))
+    rng = np.random.default_rng(int(time.time()))
+    originals = tuple(data for data in web_pages.picture_files(samples).values() if len(data) < 50_000)
+    count = 0
+    while time.monotonic() < end:
+        mutants = [(_mutate(originals, rng), bool(rng.integers(2))) for _ in range(40)]
+        expected = [in_python(data, allow_truncated=allowed) for data, allowed in mutants]
+        assert web_pages.errors_of(tab, mutants) == expected
+        kinds = web_pages.errors_of(tab, mutants, decode=True)
+        assert all(kind is None or kind in KINDS for kind in kinds)
+        fails = [kind is not None for kind in kinds]
+        assert fails == [fails_to_decode(data, allow_truncated=allowed) for data, allowed in mutants]
+        count += len(mutants)
+    print(f"{count} files")

@@ -224,6 +224,48 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(
     tab.context.close()
 
 
+def profile(colorants: list[float]) -> bytes:
+    """An ICC profile with the curve of sRGB and other colorants: X, Y and Z of red, green and blue."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    places = {bytes(data[at : at + 4]): int.from_bytes(data[at + 4 : at + 8], "big") for at in _tags(data)}
+    for number, value in enumerate(colorants):
+        at = places[(b"rXYZ", b"gXYZ", b"bXYZ")[number // 3]] + 8 + 4 * (number % 3)
+        data[at : at + 4] = round(value * 65536).to_bytes(4, "big", signed=True)
+    return bytes(data)
+
+
+def _tags(data: bytearray) -> range:
+    return range(132, 132 + 12 * int.from_bytes(data[128:132], "big"), 12)
+
+
+@pytest.mark.parametrize(
+    ("colorants", "space", "is_honoured"),
+    [
+        ([0.4361, 0.2225, 0.0139, 0.3851, 0.7169, 0.0971, 0.1431, 0.0606, 0.7141], "srgb", True),
+        ([0.5151, 0.2412, -0.0011, 0.292, 0.6922, 0.0419, 0.1571, 0.0666, 0.7841], "display-p3", True),
+        (
+            [0.6097, 0.3111, 0.0195, 0.2053, 0.6257, 0.0609, 0.1492, 0.0632, 0.7446],
+            "srgb",
+            False,
+        ),  # Adobe RGB
+    ],
+)
+def test_display_p3_is_shown_as_such_and_other_profiles_as_srgb(
+    tab: Any, photo: NDArray[np.uint8], colorants: list[float], space: str, is_honoured: bool
+) -> None:
+    data = encode(photo[:64, :64], metadata=Metadata(icc=profile(colorants)))
+    found = tab.evaluate(
+        """async text => {
+          const picture = await pico.open(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)));
+          const canvas = document.createElement("canvas");
+          await picture.paint(canvas);
+          return [canvas.getContext("2d").getContextAttributes().colorSpace, picture.note === ""];
+        }""",
+        web_pages._text(data),
+    )
+    assert found == [space, is_honoured]
+
+
 def test_a_profile_that_a_page_cannot_show_is_named(
     tab: Any, tmp_path: Path, photo: NDArray[np.uint8]
 ) -> None:

@@ -12,6 +12,7 @@ const MOST_PREVIEW_SIDE = 4096;
 // Larger canvases stay empty on an iPhone, and take more memory than most machines like to give.
 const MOST_SHOWN = /iPhone|iPad/.test(globalThis.navigator?.userAgent ?? "") ? 1 << 24 : 50_000_000;
 const FAR = 1e9;
+const MISSING = "rgb(128 128 128)";
 
 export class PicoPicture {
   /* Open a Uint8Array, an ArrayBuffer, a Blob, a Response, or what is at an address. Raises PicoError.
@@ -108,6 +109,10 @@ export class PicoPicture {
     const { space } = this.colours;
     const context = canvas.getContext("2d", { alpha: this.hasAlpha, colorSpace: space });
     if (!context) throw new PicoError("EngineError", "this browser has no room for a picture of this size");
+    if (!this.hasAlpha) { // as in Python, what is missing is grey
+      context.fillStyle = MISSING;
+      context.fillRect(0, 0, canvas.width, canvas.height);
+    }
     const preview = this.hasAlpha ? null : await this.preview().catch(() => null);
     if (preview) await drawUpright(context, preview, this.orientation).catch(() => {});
     if (preview) shown?.();
