@@ -116,7 +116,7 @@ def _errors(a: Plane, b: Plane) -> NDArray[np.float64]:
     """The six norms of one plane at one scale, in the order of the weights."""
     mean_a, mean_b = _blur(a), _blur(b)
     contrast = 2 * (_blur(a * b) - mean_a * mean_b) + np.float32(_C2)
-    # The blurs of both squares are needed only as a sum. In this order, equal planes give what `contrast` has, to the bit.
+    # The blurs of both squares are needed only as a sum. In this order, equal planes give what `contrast` has.
     spread = _blur(a * a + b * b) - (mean_a * mean_a + mean_b * mean_b) + np.float32(_C2)
     structure = np.maximum(1 - (1 - np.square(mean_a - mean_b)) * contrast / spread, 0)
     edges = (1 + np.abs(b - mean_b)) / (1 + np.abs(a - mean_a)) - 1
