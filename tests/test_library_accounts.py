@@ -43,8 +43,8 @@ def test_nothing_counts_as_freed_while_originals_are_there(
     assert main(ask("beside", library)) == 0
     said = capsys.readouterr().out
     assert taken(library) > before
-    assert f"nothing is freed; without them {size(before)} would be" in said
-    assert "Every original of them is as it was." in said
+    assert f"Nothing is freed yet. Removing them would free {size(before)}." in said
+    assert "All of these originals are unchanged." in said
     for command in (["status"], ["report"]):
         account = facts(capsys, *command)
         assert (account["bytes_before"], account["bytes_in_place"], account["bytes_freed"]) == (

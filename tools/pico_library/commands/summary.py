@@ -162,7 +162,7 @@ def _what_happened(summary: Summary) -> str:
         if summary.settings.mode is not Mode.DELETE:
             told.append(f"To put {'it' if len(gone) == 1 else 'them'} back: pico-library undo {summary.run}.")
     elif saved and set(summary.account.places) == {Now.IN_PLACE}:
-        told.append("Every original of them is as it was.")
+        told.append("All of these originals are unchanged.")
     else:
         told.append("No original was moved or changed.")
     return " ".join(told)

@@ -72,8 +72,8 @@ class Account:
         if archived := self.bytes_at(Now.IN_ARCHIVE):
             parts.append(f"In the archive: {size(archived)}.")
         if kept := self.bytes_at(Now.IN_PLACE):
-            nothing = "" if self.freed else "nothing is freed; "
-            parts.append(f"Originals still in place: {nothing}without them {size(kept)} would be.")
+            nothing = "" if self.freed else " Nothing is freed yet."
+            parts.append(f"Originals are still in place.{nothing} Removing them would free {size(kept)}.")
         return " ".join(parts) or "Nothing is freed."
 
 
