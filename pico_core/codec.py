@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import avif, content, lossless
 from .container import Coder, Tile
 from .container_format import LEVELS_PER_UNIT
-from .engines import engine_for
+from .engines import Engine, engine_for
 from .errors import CorruptError, PicoError
 from .forks import SHARED
 from .registry import Weights
@@ -117,7 +117,12 @@ class _Networks:
 
     def __init__(self, weights: Weights, level: float, engine: str | None, profile: Profile | None):
         self.weights, self.level, self._profile = weights, level, profile
-        self._engine = engine_for(weights, engine)
+        self._engine_name = engine
+
+    @property
+    def _engine(self) -> Engine:
+        """Made when the first tile needs it: a picture may have none for the networks."""
+        return engine_for(self.weights, self._engine_name)
 
     def encode(self, pixels: NDArray[np.uint8]) -> bytes:
         with timed(self._profile, "networks"):

@@ -31,7 +31,7 @@ def parse(content: bytes, name: str | Path) -> tuple[dict[str, NDArray[Any]], di
             )
             raise WeightsError(msg)
         arrays = {key: _array(content, end, entry) for key, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{name} is not a weights file of this format: {error}; reinstall it"
         raise WeightsError(msg) from error
     return arrays, description

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pico_core.native import _TYPES as TYPES
+from pico_core.native import _Array as Record
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "pico_core" / "native"
 DONE, DAMAGED, NO_MEMORY, WRONG_WEIGHTS, WRONG_ARGUMENT = 0, -1, -2, -3, -4
 KERNELS = ("portable", "avx2", "avxvnni", "avx512", "neon", "dotprod")
-_TYPES = {"int8": 1, "int16": 2, "uint16": 3, "int32": 4, "float32": 5}
 _SIDE = 512  # of the largest tile
 
 
@@ -36,18 +38,6 @@ def compile_c(output: Path, *arguments: str) -> Path:
     command = [*compiler, f"-I{SOURCES}", "-o", str(output), *arguments, *sources, "-lm"]
     subprocess.run(command, check=True, capture_output=True)
     return output
-
-
-class Record(ctypes.Structure):
-    """PicoArray of pico.h."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("type", ctypes.c_int32),
-        ("dimensions", ctypes.c_int32),
-        ("shape", ctypes.c_int64 * 4),
-        ("data", ctypes.c_void_p),
-    )
 
 
 class Library:
@@ -108,7 +98,7 @@ def records_of(arrays: Mapping[str, NDArray[Any]]) -> Any:
     """Records of the arrays, which must live as long."""
     records = (Record * len(arrays))()
     for record, (name, array) in zip(records, arrays.items(), strict=True):
-        record.name, record.type, record.dimensions = name.encode(), _TYPES[array.dtype.name], array.ndim
+        record.name, record.type, record.dimensions = name.encode(), TYPES[array.dtype.name], array.ndim
         record.shape[: array.ndim] = array.shape
         record.data = array.ctypes.data
     return records

@@ -88,14 +88,16 @@ def test_wheel_holds_the_engine_of_its_platform(source: Path, tmp_path: Path) ->
     wheel = build_wheel(source, tmp_path, "here")
     target = BUILD["TARGETS"][HERE]
     assert wheel.name.endswith(f"-py3-none-{HERE}.whl")
-    assert libraries(wheel) == [NATIVE + target.library]
+    assert libraries(wheel) == [NATIVE + target.file_name]
     with zipfile.ZipFile(wheel) as archive:
         (record,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
         assert "Root-Is-Purelib: false" in archive.read(record).decode()
         assert not [name for name in archive.namelist() if name.endswith((".c", ".h", "hatch_build.py"))]
         archive.extractall(tmp_path)
-    assert interface_of(tmp_path / NATIVE / target.library) >= 1
-    assert not (source / NATIVE / target.library).exists(), "a wheel may be for another system than this one"
+    assert interface_of(tmp_path / NATIVE / target.file_name) >= 1
+    assert not (source / NATIVE / target.file_name).exists(), (
+        "a wheel may be for another system than this one"
+    )
 
 
 @compiles
@@ -115,7 +117,7 @@ def test_editable_installation_compiles_beside_the_sources(source: Path, tmp_pat
     assert installed.returncode == 0, installed.stdout + installed.stderr
     find = "import pico_core; print(pico_core.__file__)"
     found = run(python, "-c", find, folder=tmp_path, PYTHONPATH=packages)
-    library = Path(found.stdout.strip()).parent / "native" / BUILD["TARGETS"][HERE].library
+    library = Path(found.stdout.strip()).parent / "native" / BUILD["TARGETS"][HERE].file_name
     assert library.is_relative_to(source)
     assert interface_of(library) >= 1
     library.unlink()
@@ -146,14 +148,14 @@ def test_code_that_does_not_compile_leaves_the_library_that_there_was(tmp_path: 
     target = BUILD["TARGETS"][HERE]
     (tmp_path / "hatch_build.py").write_text((ROOT / NATIVE / "hatch_build.py").read_text())
     (tmp_path / "broken.c").write_text("int pico_interface(void) { return missing; }\n")
-    (tmp_path / target.library).write_bytes(b"older")
+    (tmp_path / target.file_name).write_bytes(b"older")
     build = runpy.run_path(str(tmp_path / "hatch_build.py"))
     with pytest.raises(RuntimeError, match=r"broken\.c:1:.*missing"):
         build["compile_library"](target, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        ["broken.c", "hatch_build.py", target.library]
+        ["broken.c", "hatch_build.py", target.file_name]
     )
-    assert (tmp_path / target.library).read_bytes() == b"older"
+    assert (tmp_path / target.file_name).read_bytes() == b"older"
 
 
 @compiles

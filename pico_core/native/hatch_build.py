@@ -27,10 +27,10 @@ VARIABLE = "PICO_BUILD_FOR"
 
 
 class Target(NamedTuple):
-    """A platform: what zig calls it, and the name that the library has there."""
+    """A platform: what zig calls it, and the library's file name there."""
 
     zig: str
-    library: str
+    file_name: str
 
 
 # By the platform tag of the wheel, which says which systems pip installs it on. The versions in both must agree: zig
@@ -67,7 +67,7 @@ def command(target: Target, output: Path) -> list[str]:
         "libpico.so": "-Wl,-z,defs",  # else a missing function shows only when the library is loaded
         "libpico.dylib": "-Wl,-install_name,@rpath/libpico.dylib",  # else it holds the path of this folder
     }
-    extra = [linking[target.library]] if target.library in linking else []
+    extra = [linking[target.file_name]] if target.file_name in linking else []
     sources = sorted(str(path) for path in FOLDER.glob("*.c"))
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", target.zig]
     return [*zig, *FLAGS, *extra, "-o", str(output), *sources, "-lm"]
@@ -78,10 +78,10 @@ def compile_library(target: Target, folder: Path) -> Path:
 
     Raises RuntimeError with the compiler's words where it fails, or where the old library cannot be replaced.
     """
-    library = folder / target.library
+    library = folder / target.file_name
     # A folder of its own, since the linker also leaves files beside the library on Windows.
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as work:
-        output = Path(work) / target.library
+        output = Path(work) / target.file_name
         # From that folder, so that no local file is in the way of `-m ziglang`.
         done = subprocess.run(command(target, output), cwd=work, capture_output=True, text=True, check=False)
         if done.returncode or not output.is_file():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pico_core.arithmetic import GAIN_BITS
+from pico_core.arithmetic import BLOCK_ARRAYS, GAIN_BITS
 
 from .networks.folding import bands_to_pixels
 from .quantising import LEVELLED, LOG_STEP_LIMIT, STEPS, WIRING, Floats
@@ -108,7 +108,7 @@ class _Dequantiser:
         return outputs // 4 if name == "decoder.up8" else outputs
 
     def _block(self, name: str) -> None:
-        part = {key: self._arrays[f"{name}.{key}"] for key in _OF_BLOCKS}
+        part = {key: self._arrays[f"{name}.{key}"] for key in BLOCK_ARRAYS}
         is_narrow = f"{name}.expand.weight" in self._is_narrow
         unit = _NARROW_UNIT if is_narrow else _UNIT
         shift = int(part["spatial.shift"][0])
@@ -120,17 +120,3 @@ class _Dequantiser:
             bias = part[f"{inner}.bias"] + weight @ zeros
             self._result[f"{name}.{inner}.weight"] = weight * scale[:, None] * ratio
             self._result[f"{name}.{inner}.bias"] = bias * scale * (unit * ratio)
-
-
-_OF_BLOCKS = (
-    "spatial.weight",
-    "spatial.bias",
-    "spatial.shift",
-    "expand.weight",
-    "expand.bias",
-    "expand.scale",
-    "expand.zero",
-    "project.weight",
-    "project.bias",
-    "project.scale",
-)

@@ -8,7 +8,7 @@ from pico_codec.cli import explain, trailing_note
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of, plain_path
 from pico_library.commands.options import folder_of, quality, side
-from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
+from pico_library.console import USAGE, complain
 from pico_library.store.paths import exists
 
 DESCRIPTION = """Make JPEG or AVIF pictures to share. Phones, browsers and mail programs open them. The pictures are
@@ -69,12 +69,4 @@ def run(arguments: argparse.Namespace) -> int:
             except FILE_ERRORS as error:
                 complain(pico, explain(error))
                 failed += 1
-    walk.tell()
-    failed += len(walk.closed)
-    failures = f" Failed: {failed:,}, see above." if failed else ""
-    print(f"Exported {plural(done, 'picture')}.{failures}{walk.ending}")
-    if walk.interrupted:
-        return INTERRUPTED
-    if failed:
-        return FAILED
-    return FINE if done else NOTHING
+    return walk.finished("Exported", done, failed)

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from tqdm import tqdm
 
-from pico_library.console import complain, plural
+from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, complain, plural
 from pico_library.run import interrupts
 from pico_library.run.restore import find
 
@@ -109,6 +109,18 @@ class Walk(OneByOne):
         self._taken += 1
         if self._taken <= _MOST_NAMED:
             complain(pico, why)
+
+    def finished(self, done: str, count: int, failed: int) -> int:
+        """Say how many pictures were `done` (as in "Restored"), and what else there is to say; the exit code."""
+        self.tell()
+        failed += len(self.closed)
+        failures = f" Failed: {failed:,}, see above." if failed else ""
+        print(f"{done} {plural(count, 'picture')}.{failures}{self.ending}")
+        if self.interrupted:
+            return INTERRUPTED
+        if failed:
+            return FAILED
+        return FINE if count else NOTHING
 
     def tell(self) -> None:
         """Name the folders that could not be listed, and say how many names more were taken."""

@@ -11,7 +11,7 @@ from pico_codec.cli import explain, trailing_note
 from pico_codec.source import FILE_ERRORS
 from pico_library.arguments import path_of, plain_path
 from pico_library.commands.options import folder_of, quality, side
-from pico_library.console import FAILED, FINE, INTERRUPTED, NOTHING, USAGE, complain, plural
+from pico_library.console import USAGE, complain
 from pico_library.store.paths import exists
 
 if TYPE_CHECKING:
@@ -63,15 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             except TakenError as error:
                 walk.is_taken(pico, str(error))
             failed += 1
-    walk.tell()
-    failed += len(walk.closed)
-    failures = f" Failed: {failed:,}, see above." if failed else ""
-    print(f"Restored {plural(done, 'picture')}.{failures}{walk.ending}")
-    if walk.interrupted:
-        return INTERRUPTED
-    if failed:
-        return FAILED
-    return FINE if done else NOTHING
+    return walk.finished("Restored", done, failed)
 
 
 def _is_restored(pico: Path, folder: Path, extension: str | None, how: How) -> bool:

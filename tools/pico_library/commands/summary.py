@@ -16,25 +16,13 @@ from pico_library.model.reasons import Reason
 from pico_library.model.records import Original, Outcome, Record
 from pico_library.model.settings import Mode, Settings
 from pico_library.report.accounts import Account, account_of
+from pico_library.report.facts import PHOTO_COLUMNS
 from pico_library.report.table import left_alone, savings_table, size, unlike
 from pico_library.report.words import look_in_words, worst_in_words
 from pico_library.run.plan import Plan
 from pico_library.store.whereabouts import Now
 
 _MOST_NAMED = 8
-_FIELDS = (
-    "path",
-    "outcome",
-    "reason",
-    "before",
-    "after",
-    "quality",
-    "score",
-    "similarity",
-    "difference",
-    "worst_place",
-    "target",
-)
 
 
 class Summary:
@@ -170,7 +158,7 @@ def _what_happened(summary: Summary) -> str:
 
 def _as_csv(summary: Summary) -> str:
     stream = io.StringIO()
-    table = csv.DictWriter(stream, _FIELDS, lineterminator="\n")
+    table = csv.DictWriter(stream, PHOTO_COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(_files(summary))
     return stream.getvalue()
@@ -199,9 +187,9 @@ def _files(summary: Summary) -> Iterator[dict[str, Any]]:
         about = (one.outcome, one.reason, one.before, one.after, one.quality)
         look = (one.score, one.similarity, look_in_words(one), worst_in_words(one))
         target = str(one.target) if one.target else None
-        yield dict(zip(_FIELDS, (str(one.path), *about, *look, target), strict=True))
+        yield dict(zip(PHOTO_COLUMNS, (str(one.path), *about, *look, target), strict=True))
     for skipped in summary.plan.found.skipped:
-        yield dict.fromkeys(_FIELDS) | {
+        yield dict.fromkeys(PHOTO_COLUMNS) | {
             "path": str(skipped.path),
             "outcome": Outcome.SKIPPED,
             "reason": str(skipped.reason),

@@ -16,7 +16,7 @@ from pico_library.report.accounts import Account, account_of
 from pico_library.report.words import look_in_words, worst_in_words
 from pico_library.store.journal import Journal
 
-COLUMNS = (
+PHOTO_COLUMNS = (  # what a run knows of a photo
     "path",
     "outcome",
     "reason",
@@ -28,9 +28,8 @@ COLUMNS = (
     "difference",
     "worst_place",
     "target",
-    "original",
-    "run",
 )
+COLUMNS = (*PHOTO_COLUMNS, "original", "run")
 _ELSEWHERE = frozenset({Original.LEAVING, Original.TRASHED, Original.ARCHIVED})
 
 

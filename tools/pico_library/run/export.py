@@ -69,6 +69,8 @@ def export(pico: Path, target: Path, sharing: Sharing) -> int:
             os.utime(partial.path, ns=(status.st_atime_ns, status.st_mtime_ns))
             partial.take_name(target)
     except OSError as error:
+        if os.path.lexists(target):
+            raise TakenError(target) from error
         msg = f"cannot write {target} ({error.strerror or error}); choose another folder with --output"
         raise OutputError(msg) from error
     return trailing
